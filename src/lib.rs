@@ -37,8 +37,8 @@ pub mod clock;
 pub mod observe;
 pub mod secret;
 
-pub mod request;
 pub mod jose;
+pub mod request;
 
 pub mod issuer;
 pub mod route;

@@ -9,10 +9,10 @@ mod ledger;
 #[cfg(feature = "server")]
 mod redis;
 
-pub use embedded::EmbeddedStore;
-pub use ledger::Ledger;
 #[cfg(feature = "server")]
 pub use self::redis::{RedisSettings, RedisStore};
+pub use embedded::EmbeddedStore;
+pub use ledger::Ledger;
 
 use crate::clock::UnixTime;
 use async_trait::async_trait;
