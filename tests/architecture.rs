@@ -1,5 +1,7 @@
 //! The rules of the house, checked against the source: layers, pure core, one clock, file sizes, the root.
 
+#![expect(clippy::expect_used, reason = "a test stops at the first surprise")]
+
 #[path = "architecture/rules.rs"]
 mod rules;
 #[path = "architecture/tokens.rs"]

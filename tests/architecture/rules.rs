@@ -126,7 +126,9 @@ fn rooms_named(file: &str, tokens: &[Token]) -> Vec<Token> {
             "mod" if tokens.get(at + 2).is_some_and(|next| next.text == "{") => modules.push(depth),
             "crate" | "tollgate" if begins_path(tokens, at) => found.extend(first_segments(tokens, at + 2)),
             "super" if begins_path(tokens, at) => {
-                let ups = (0..).take_while(|n| starts(tokens, at + 2 * n, &["super", "::"])).count();
+                let ups = (0..=depth_of(file) + modules.len())
+                    .take_while(|n| starts(tokens, at + 2 * n, &["super", "::"]))
+                    .count();
                 if ups == depth_of(file) + modules.len() {
                     found.extend(first_segments(tokens, at + 2 * ups));
                 }
