@@ -1,1 +1,7 @@
-//! (room authn)
+//! 6. Who is it: the token opened, verified and read ([`token`]), and used for the first time ([`replay`]).
+
+pub mod replay;
+pub mod token;
+
+pub use replay::{NotReplayed, OnLoss, ReplayGuard, ReplayMode, ReplayRefusal};
+pub use token::{Opened, TokenError, Verified};
