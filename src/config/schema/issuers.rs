@@ -1,8 +1,9 @@
 //! `issuers`: whose tokens are believed, and what they look like.
 
 use super::value::{ClaimPath, Duration, FilePath, Line, List, Name, SecretRef, Size};
-use schemars::JsonSchema;
-use serde::Deserialize;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer};
+use std::borrow::Cow;
 
 /// One issuer and the contract its tokens keep.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -17,8 +18,7 @@ pub struct Issuer {
     /// The audiences of which a token must name at least one in `aud`.
     #[schemars(required, length(min = 1))]
     pub audiences: Option<List<Line>>,
-    /// Where the issuer's keys come from. Exactly one key.
-    #[schemars(required)]
+    /// Where the issuer's keys come from, exactly one of its keys. Sealed tokens may name `token.decryption_keys` instead.
     pub keys: Option<IssuerKeys>,
     /// What the issuer's tokens look like; anything else is refused before any cryptography.
     #[schemars(required)]
@@ -81,9 +81,47 @@ pub enum Form {
     Sealed,
 }
 
-/// A JWS `alg`.
-pub type SigningAlgorithm = Line;
-/// A JWE `alg`.
-pub type KeyAlgorithm = Line;
-/// A JWE `enc`.
-pub type ContentEncryption = Line;
+/// Gives a name out of a closed list of `jose` its place in the schema. The list itself exists once, there.
+macro_rules! listed_name {
+    ($(#[$doc:meta])* $name:ident, $list:ty, $is:literal, aliases: $aliases:expr) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub struct $name(pub $list);
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let name = Cow::<'de, str>::deserialize(deserializer)?;
+                <$list>::from_name(&name).map(Self).ok_or_else(|| serde::de::Error::custom(concat!("not ", $is)))
+            }
+        }
+
+        impl JsonSchema for $name {
+            fn schema_name() -> Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn inline_schema() -> bool {
+                true
+            }
+
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                let mut names: Vec<&str> = <$list>::ALL.iter().map(|algorithm| algorithm.name()).collect();
+                names.extend::<[&str; _]>($aliases);
+                json_schema!({ "type": "string", "x-is": $is, "enum": names })
+            }
+        }
+    };
+}
+
+listed_name! {
+    /// A JWS `alg`.
+    SigningAlgorithm, crate::jose::SigningAlgorithm, "a signature algorithm known here", aliases: ["Ed25519"]
+}
+listed_name! {
+    /// A JWE `alg`.
+    KeyAlgorithm, crate::jose::KeyAlgorithm, "a key management algorithm known here", aliases: []
+}
+listed_name! {
+    /// A JWE `enc`.
+    ContentEncryption, crate::jose::ContentEncryption, "a content encryption known here", aliases: []
+}

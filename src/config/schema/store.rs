@@ -42,7 +42,8 @@ pub struct Redis {
     pub ca: Option<FilePath>,
     /// How long an answer may take. Default: 100ms.
     pub timeout: Option<Duration>,
-    /// What every key begins with, at most 10 letters, digits or `-`. Default: tollgate.
-    #[schemars(extend("x-is" = "a key prefix", "x-write" = "1 to 10 letters, digits or `-`", "pattern" = "^[A-Za-z0-9-]{1,10}$"))]
+    /// What every key begins with. Default: tollgate.
+    #[schemars(extend("x-is" = "a key prefix", "x-write" = "1 to 9 letters, digits, `-`, `_`, `.` or `:`",
+        "pattern" = "^[A-Za-z0-9._:-]{1,9}$", "examples" = ["tollgate"]))]
     pub key_prefix: Option<Line>,
 }

@@ -27,8 +27,6 @@ pub struct Log {
 pub enum LogFormat {
     /// One JSON object a line.
     Json,
-    /// Words, for a terminal.
-    Text,
 }
 
 /// The importance of a log line.
@@ -41,8 +39,4 @@ pub enum LogLevel {
     Warn,
     /// One line a request.
     Info,
-    /// What helps to find a fault.
-    Debug,
-    /// Everything.
-    Trace,
 }
