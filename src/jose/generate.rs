@@ -11,14 +11,13 @@ use serde_json::{Map, Value};
 /// The length of new RSA keys.
 const RSA_BITS: u32 = 2048;
 
-/// A new private (or symmetric) JWK for `alg`.
+/// A new private (or symmetric) JWK for `alg`: a signing algorithm, a key management algorithm, or an encryption key on
+/// the curve of this name (`P-256`, `P-384`, `P-521`, `X25519`), which then serves all of ECDH-ES. `enc` gives a `dir`
+/// key its length; nothing else depends on it.
 ///
-/// `alg` is a signing algorithm, a key management algorithm, or (for a `dir` key) a content encryption; with
-/// `use_enc` the name of a signing algorithm stands for an encryption key of the same type. Without a `kid` the key is
-/// named by its RFC 7638 thumbprint; the thumbprint of a symmetric key would tell about it, so that one gets a random
-/// name.
-pub fn generate(alg: &str, use_enc: bool, kid: Option<&str>) -> Result<Value, SignError> {
-    let recipe = Recipe::of(alg, use_enc).ok_or(SignError::Algorithm)?;
+/// The key is named by its RFC 7638 thumbprint. That of a symmetric key would tell about it, so it gets a random name.
+pub fn generate(alg: &str, enc: ContentEncryption) -> Result<Value, SignError> {
+    let recipe = Recipe::of(alg, enc).ok_or(SignError::Algorithm)?;
     let mut members: Map<String, Value> = recipe.material.generate().map_err(|_| SignError::Failed)?.into();
     // josekit marks some kinds of keys and not others; the marks below are the only ones.
     members.retain(|name, _| !matches!(name.as_str(), "use" | "alg" | "kid" | "key_ops"));
@@ -26,10 +25,9 @@ pub fn generate(alg: &str, use_enc: bool, kid: Option<&str>) -> Result<Value, Si
     if let Some(alg) = recipe.alg {
         members.insert("alg".to_owned(), alg.into());
     }
-    let kid = match (kid, recipe.material) {
-        (Some(kid), _) => kid.to_owned(),
-        (None, Material::Oct(_)) => random_name()?,
-        (None, _) => jwk::thumbprint(&members)?,
+    let kid = match recipe.material {
+        Material::Oct(_) => random_name()?,
+        _ => jwk::thumbprint(&members)?,
     };
     members.insert("kid".to_owned(), kid.into());
     Ok(Value::Object(members))
@@ -73,20 +71,14 @@ enum Material {
 }
 
 impl Recipe {
-    fn of(name: &str, use_enc: bool) -> Option<Self> {
+    fn of(name: &str, enc: ContentEncryption) -> Option<Self> {
         if let Some(alg) = SigningAlgorithm::from_name(name) {
-            let (material, key_use, alg) = match Material::signing(alg) {
-                Material::Ed25519 if use_enc => (Material::X25519, "enc", None),
-                material if use_enc => (material, "enc", None),
-                material => (material, "sig", Some(alg.name())),
-            };
-            return Some(Self { material, key_use, alg });
+            return Some(Self { material: Material::signing(alg), key_use: "sig", alg: Some(alg.name()) });
         }
-        let (material, alg) = match KeyAlgorithm::from_name(name) {
-            Some(alg) => (Material::encryption(alg), Some(alg.name())),
-            None => Material::named(name)?,
-        };
-        Some(Self { material, key_use: "enc", alg })
+        if let Some(alg) = KeyAlgorithm::from_name(name) {
+            return Some(Self { material: Material::encryption(alg, enc)?, key_use: "enc", alg: Some(alg.name()) });
+        }
+        Some(Self { material: Material::on_curve(name)?, key_use: "enc", alg: None })
     }
 }
 
@@ -105,29 +97,25 @@ impl Material {
         }
     }
 
-    fn encryption(alg: KeyAlgorithm) -> Self {
+    fn encryption(alg: KeyAlgorithm, enc: ContentEncryption) -> Option<Self> {
         use KeyAlgorithm as A;
-        match alg {
+        Some(match alg {
+            A::Dir => Self::Oct(u8::try_from(enc.key_len()).ok()?),
             A::RsaOaep | A::RsaOaep256 => Self::Rsa,
             A::EcdhEs | A::EcdhEsA128KW | A::EcdhEsA192KW | A::EcdhEsA256KW => Self::Ec(EcCurve::P256),
             A::A128KW | A::A128GCMKW => Self::Oct(16),
             A::A192KW | A::A192GCMKW => Self::Oct(24),
-            // `dir` leaves the length open: 32 bytes serve A256GCM and A128CBC-HS256.
-            A::A256KW | A::A256GCMKW | A::Dir => Self::Oct(32),
-        }
+            A::A256KW | A::A256GCMKW => Self::Oct(32),
+        })
     }
 
-    /// A curve, or the content encryption of a `dir` key (which then names it, as RFC 7520 §5.6 does).
-    fn named(name: &str) -> Option<(Self, Option<&'static str>)> {
+    fn on_curve(name: &str) -> Option<Self> {
         match name {
-            "P-256" => Some((Self::Ec(EcCurve::P256), None)),
-            "P-384" => Some((Self::Ec(EcCurve::P384), None)),
-            "P-521" => Some((Self::Ec(EcCurve::P521), None)),
-            "X25519" => Some((Self::X25519, None)),
-            _ => {
-                let enc = ContentEncryption::from_name(name)?;
-                Some((Self::Oct(u8::try_from(enc.key_len()).ok()?), Some(enc.name())))
-            }
+            "P-256" => Some(Self::Ec(EcCurve::P256)),
+            "P-384" => Some(Self::Ec(EcCurve::P384)),
+            "P-521" => Some(Self::Ec(EcCurve::P521)),
+            "X25519" => Some(Self::X25519),
+            _ => None,
         }
     }
 
@@ -147,53 +135,62 @@ mod tests {
     use super::*;
     use crate::jose::{DecryptionKey, SigningKey};
 
+    fn key(alg: &str) -> Value {
+        generate(alg, ContentEncryption::A256GCM).unwrap()
+    }
+
     #[test]
     fn a_key_is_named_by_its_thumbprint() {
-        let key = generate("ES256", false, None).unwrap();
+        let key = key("ES256");
         assert_eq!(key["kid"], jwk::thumbprint(key.as_object().unwrap()).unwrap());
         assert_eq!((&key["use"], &key["alg"]), (&"sig".into(), &"ES256".into()));
-        assert_eq!(generate("ES256", false, Some("mine")).unwrap()["kid"], "mine");
     }
 
     #[test]
     fn a_secret_is_not_named_by_its_hash() {
-        let key = generate("HS256", false, None).unwrap();
+        let key = key("HS256");
         assert_ne!(key["kid"], jwk::thumbprint(key.as_object().unwrap()).unwrap());
     }
 
     #[test]
     fn every_name_yields_a_key_that_imports() {
-        let encryption = KeyAlgorithm::ALL.iter().map(|alg| alg.name());
-        let contents = ContentEncryption::ALL.iter().map(|enc| enc.name());
-        for name in encryption.chain(contents).chain(["P-256", "P-384", "P-521", "X25519"]) {
-            let key = generate(name, false, None).unwrap();
+        for name in KeyAlgorithm::ALL.iter().map(|alg| alg.name()).chain(["P-256", "P-384", "P-521", "X25519"]) {
+            let key = key(name);
             assert_eq!(key["use"], "enc", "{name}");
             assert!(DecryptionKey::from_jwk(key.as_object().unwrap()).is_ok(), "{name}");
+            assert!(SigningKey::from_jwk(key.as_object().unwrap(), None).is_err(), "{name}");
         }
         for alg in SigningAlgorithm::ALL {
-            let (sig, enc) = (generate(alg.name(), false, None).unwrap(), generate(alg.name(), true, None).unwrap());
-            assert!(SigningKey::from_jwk(sig.as_object().unwrap(), None).is_ok(), "{alg}");
-            assert!(SigningKey::from_jwk(enc.as_object().unwrap(), None).is_err(), "{alg}");
-            // 48 bytes are no AES key, but a `dir` key of A192CBC-HS384.
-            assert!(DecryptionKey::from_jwk(enc.as_object().unwrap()).is_ok(), "{alg}");
+            let key = key(alg.name());
+            assert!(SigningKey::from_jwk(key.as_object().unwrap(), None).is_ok(), "{alg}");
+            assert!(DecryptionKey::from_jwk(key.as_object().unwrap()).is_err(), "{alg}");
         }
-        assert_eq!(generate("none", false, None), Err(SignError::Algorithm));
+        assert_eq!(generate("none", ContentEncryption::A128GCM), Err(SignError::Algorithm));
+    }
+
+    #[test]
+    fn a_direct_key_has_the_length_of_its_encryption() {
+        for enc in ContentEncryption::ALL {
+            let key = generate("dir", *enc).unwrap();
+            let key = DecryptionKey::from_jwk(key.as_object().unwrap()).unwrap();
+            assert!(key.fits(KeyAlgorithm::Dir, *enc), "{enc}");
+        }
     }
 
     #[test]
     fn coordinates_keep_their_leading_zeros() {
         for _ in 0..300 {
-            assert!(public_jwk(&generate("ES256", false, None).unwrap()).is_ok());
+            assert!(public_jwk(&key("ES256")).is_ok());
         }
     }
 
     #[test]
     fn the_public_half_has_no_private_member() {
         for alg in ["RS256", "ES384", "EdDSA", "ECDH-ES", "X25519", "RSA-OAEP"] {
-            let public = public_jwk(&generate(alg, false, None).unwrap()).unwrap();
+            let public = public_jwk(&key(alg)).unwrap();
             assert!(jwk::refuse_private(public.as_object().unwrap()).is_ok(), "{alg}");
             assert!(public["kid"].is_string());
         }
-        assert!(public_jwk(&generate("HS256", false, None).unwrap()).is_err());
+        assert!(public_jwk(&key("HS256")).is_err());
     }
 }

@@ -70,7 +70,9 @@ mod tests {
     /// A modulus built as the broken generator built its own: both factors are 65537^a modulo M.
     fn with_roca_fingerprint() -> Vec<u8> {
         let mut m = BigNum::from_u32(2).unwrap();
-        PRIMES.iter().for_each(|prime| m.mul_word(*prime).unwrap());
+        for prime in PRIMES {
+            m.mul_word(prime).unwrap();
+        }
         let mut ctx = openssl::bn::BigNumContext::new().unwrap();
         let mut residue = BigNum::new().unwrap();
         let (generator, power) = (BigNum::from_u32(65537).unwrap(), BigNum::from_u32(123_456).unwrap());

@@ -112,7 +112,8 @@ impl SigningKey {
     }
 
     /// A JWS in compact form (RFC 7515 §7.1). `alg` is set from the key; the other header members are the caller's.
-    pub fn sign_compact(&self, mut header: Map<String, Value>, payload: &[u8]) -> Result<String, SignError> {
+    pub fn sign_compact(&self, header: &Map<String, Value>, payload: &[u8]) -> Result<String, SignError> {
+        let mut header = header.clone();
         header.insert("alg".to_owned(), self.alg.name().into());
         let mut token = base64url::encode(Value::Object(header).to_string().as_bytes());
         token.push('.');
@@ -132,7 +133,7 @@ impl fmt::Debug for SigningKey {
 }
 
 /// Signs once with a private JWK. The header's `alg` decides, or the key's own where the header has none.
-pub fn sign_compact(header: Map<String, Value>, payload: &[u8], private_jwk: &Value) -> Result<String, SignError> {
+pub fn sign_compact(header: &Map<String, Value>, payload: &[u8], private_jwk: &Value) -> Result<String, SignError> {
     let jwk = private_jwk.as_object().ok_or(KeyError::Malformed)?;
     let alg = match header.get("alg") {
         None => None,
@@ -178,14 +179,14 @@ fn josekit_signer(alg: SigningAlgorithm, jwk: &Jwk) -> Result<Box<dyn JwsSigner>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::jose::{BadSignature, split};
+    use crate::jose::{BadSignature, ContentEncryption, split};
 
     #[test]
     fn every_algorithm_signs_what_its_public_key_verifies() {
         for alg in SigningAlgorithm::ALL {
-            let private = generate(alg.name(), false, None).unwrap();
+            let private = generate(alg.name(), ContentEncryption::A256GCM).unwrap();
             let header = Map::from_iter([("typ".to_owned(), "JWT".into())]);
-            let token = sign_compact(header, b"{}", &private).unwrap();
+            let token = sign_compact(&header, b"{}", &private).unwrap();
             let parts = split(&token).unwrap().into_jws().unwrap();
             assert_eq!((parts.header.alg.as_str(), parts.payload.as_slice()), (alg.name(), &b"{}"[..]));
             let key = if alg.is_symmetric() {
@@ -201,8 +202,8 @@ mod tests {
     #[test]
     fn a_private_key_with_a_foreign_public_part_is_refused() {
         for alg in ["RS256", "ES256", "ES512", "EdDSA"] {
-            let mut one = generate(alg, false, None).unwrap();
-            let other = generate(alg, false, None).unwrap();
+            let mut one = generate(alg, ContentEncryption::A256GCM).unwrap();
+            let other = generate(alg, ContentEncryption::A256GCM).unwrap();
             for name in ["x", "y", "n"] {
                 if other.get(name).is_some() {
                     one[name] = other[name].clone();
@@ -214,17 +215,17 @@ mod tests {
 
     #[test]
     fn a_key_signs_only_with_what_it_names() {
-        let key = generate("ES256", false, None).unwrap();
+        let key = generate("ES256", ContentEncryption::A256GCM).unwrap();
         let header = |alg: &str| Map::from_iter([("alg".to_owned(), alg.into())]);
-        assert!(sign_compact(header("ES256"), b"", &key).is_ok());
+        assert!(sign_compact(&header("ES256"), b"", &key).is_ok());
         for alg in ["none", "HS256", "ES384", "RS256"] {
-            assert!(sign_compact(header(alg), b"", &key).is_err(), "{alg}");
+            assert!(sign_compact(&header(alg), b"", &key).is_err(), "{alg}");
         }
     }
 
     #[test]
     fn debug_shows_no_key() {
-        let key = generate("HS256", false, Some("k1")).unwrap();
+        let key = generate("HS256", ContentEncryption::A256GCM).unwrap();
         let shown = format!("{:?}", SigningKey::from_jwk(key.as_object().unwrap(), None).unwrap());
         assert_eq!(shown, "SigningKey { alg: HS256, .. }");
     }

@@ -11,10 +11,10 @@ mod recent;
 #[cfg(feature = "server")]
 mod redis;
 
-pub use embedded::EmbeddedStore;
-pub use ledger::Ledger;
 #[cfg(feature = "server")]
 pub use self::redis::{ClientCertificate, RedisSettings, RedisStore, RedisUrl, Servers, SettingsError};
+pub use embedded::EmbeddedStore;
+pub use ledger::Ledger;
 
 use crate::clock::UnixTime;
 use async_trait::async_trait;
