@@ -11,12 +11,17 @@ use super::config::ADMIN_TOKEN;
 /// A client of the admin address.
 #[derive(Clone)]
 pub struct Admin {
+    address: SocketAddr,
     client: Client,
 }
 
 impl Admin {
     pub fn new(address: SocketAddr) -> Self {
-        Self { client: Client::plain(address, &address.to_string()) }
+        Self { address, client: Client::plain(address, &address.to_string()) }
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.address
     }
 
     /// The status of `GET path` without credentials; `None` when nothing answers.
@@ -58,16 +63,25 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// The sum of the samples called `name` that have all of `labels`.
-    pub fn sum(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
+    /// The sum of the samples of the counter `name` that have all of `labels`.
+    pub fn count(&self, name: &str, labels: &[(&str, &str)]) -> u64 {
+        self.samples(name, labels).map(|value| value.parse::<u64>().expect("a whole number")).sum()
+    }
+
+    /// The value of the one sample of the gauge `name` that has all of `labels`.
+    pub fn gauge(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
+        let values: Vec<&str> = self.samples(name, labels).collect();
+        assert_eq!(values.len(), 1, "{name} {labels:?} in {}", self.text);
+        values[0].parse().expect("a number")
+    }
+
+    fn samples<'a>(&'a self, name: &'a str, labels: &[(&str, &str)]) -> impl Iterator<Item = &'a str> {
         let wanted: Vec<String> = labels.iter().map(|(label, value)| format!("{label}=\"{value}\"")).collect();
-        let samples = self.text.lines().filter_map(|line| {
+        self.text.lines().filter_map(move |line| {
             let (series, value) = line.rsplit_once(' ')?;
             let (metric, set) = series.split_once('{').unwrap_or((series, ""));
-            let fits = metric == name
-                && wanted.iter().all(|label| set.trim_end_matches('}').split(',').any(|one| one == label));
-            fits.then(|| value.parse::<f64>().expect("a number"))
-        });
-        samples.sum()
+            let has = |label: &String| set.trim_end_matches('}').split(',').any(|one| one == label);
+            (metric == name && wanted.iter().all(has)).then_some(value)
+        })
     }
 }

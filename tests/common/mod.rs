@@ -1,7 +1,7 @@
 //! The pieces of a scene: the real gateway, a real Redis, an upstream that records, a client that sends exact bytes,
 //! issuers whose keys we hold, and foreign libraries that mint tokens.
 //!
-//! Everything is black box: nothing here calls into the library under test. Each piece stops what it started when it is
+//! Everything is black box: of the library under test only the closed lists of names are read. Each piece stops what it started when it is
 //! dropped. A piece that needs a program that is not there panics with `run tests/run`; no scene is ever skipped.
 
 #![allow(dead_code, unused_imports, reason = "every test binary uses its own part of the harness")]
@@ -19,6 +19,7 @@ pub mod peers;
 pub mod ports;
 pub mod process;
 pub mod redis;
+pub mod shared;
 pub mod upstream;
 pub mod wire;
 
@@ -32,4 +33,5 @@ pub use gateway::{Gateway, tollgate};
 pub use issuer::Issuer;
 pub use peers::Peers;
 pub use redis::Redis;
+pub use shared::Shared;
 pub use upstream::{Recorded, Reply, Upstream};

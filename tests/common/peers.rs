@@ -6,36 +6,35 @@ use std::process::{ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::Mutex;
 
 use serde_json::{Value, json};
+use tollgate::jose::{ContentEncryption, KeyAlgorithm, SigningAlgorithm};
 
 use super::process::{Process, peer, repository_file};
 
 /// The libraries that mint and read tokens.
 pub const LIBRARIES: [&str; 3] = ["jwcrypto", "joserfc", "jose"];
 
-/// The signature algorithms of the contract.
-pub const SIGNING: [&str; 13] = [
-    "HS256", "HS384", "HS512", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA",
-];
-/// The key management algorithms of the contract.
-pub const KEY_MANAGEMENT: [&str; 13] = [
-    "dir",
-    "A128KW",
-    "A192KW",
-    "A256KW",
-    "A128GCMKW",
-    "A192GCMKW",
-    "A256GCMKW",
-    "RSA-OAEP",
-    "RSA-OAEP-256",
-    "ECDH-ES",
-    "ECDH-ES+A128KW",
-    "ECDH-ES+A192KW",
-    "ECDH-ES+A256KW",
-];
-/// The content encryptions of the contract.
-pub const ENCRYPTIONS: [&str; 6] = ["A128GCM", "A192GCM", "A256GCM", "A128CBC-HS256", "A192CBC-HS384", "A256CBC-HS512"];
+/// Every signature algorithm that tollgate knows, by its name on the wire.
+pub fn signing_algorithms() -> Vec<&'static str> {
+    SigningAlgorithm::ALL.iter().map(|alg| alg.name()).collect()
+}
+
+/// Every key management algorithm that tollgate knows.
+pub fn key_algorithms() -> Vec<&'static str> {
+    KeyAlgorithm::ALL.iter().map(|alg| alg.name()).collect()
+}
+
+/// Every content encryption that tollgate knows.
+pub fn content_encryptions() -> Vec<&'static str> {
+    ContentEncryption::ALL.iter().map(|enc| enc.name()).collect()
+}
+
 /// The curves on which the ECDH-ES family works.
-pub const CURVES: [&str; 4] = ["P-256", "P-384", "P-521", "X25519"];
+const CURVES: [&str; 4] = ["P-256", "P-384", "P-521", "X25519"];
+
+/// The curves for `alg`: none but for the ECDH-ES family.
+pub fn curves(alg: &str) -> &'static [&'static str] {
+    if alg.starts_with("ECDH-ES") { &CURVES } else { &[""] }
+}
 
 /// Both programs, running.
 pub struct Peers {

@@ -14,6 +14,7 @@ pub struct Redis {
     address: SocketAddr,
     directory: TempDir,
     options: Vec<String>,
+    password: Option<String>,
     process: Process,
 }
 
@@ -24,11 +25,20 @@ impl Redis {
 
     /// With further options of redis-server, such as `["--maxmemory", "4mb"]`.
     pub fn start_with(options: &[&str]) -> Self {
+        Self::launch(options, None)
+    }
+
+    /// One that asks for a password.
+    pub fn start_with_password(password: &str) -> Self {
+        Self::launch(&["--requirepass", password], Some(password.to_owned()))
+    }
+
+    fn launch(options: &[&str], password: Option<String>) -> Self {
         let address = ports::free();
         let directory = tempfile::tempdir().unwrap();
         let options: Vec<String> = options.iter().map(|&option| option.to_owned()).collect();
         let process = launch(address, &directory, &options);
-        let redis = Self { address, directory, options, process };
+        let redis = Self { address, directory, options, password, process };
         redis.until_it_answers();
         redis
     }
@@ -44,7 +54,12 @@ impl Redis {
 
     /// A connection for the test itself.
     pub fn connection(&self) -> redis::Connection {
-        redis::Client::open(self.url()).unwrap().get_connection().unwrap()
+        self.connect().unwrap_or_else(|fault| panic!("{}: {fault}", self.address))
+    }
+
+    fn connect(&self) -> redis::RedisResult<redis::Connection> {
+        let login = self.password.as_ref().map(|password| format!(":{password}@")).unwrap_or_default();
+        redis::Client::open(format!("redis://{login}{}", self.address))?.get_connection()
     }
 
     /// Runs one command.
@@ -83,10 +98,7 @@ impl Redis {
     }
 
     fn until_it_answers(&self) {
-        until("redis-server answers", || {
-            let mut connection = redis::Client::open(self.url()).ok()?.get_connection().ok()?;
-            redis::cmd("PING").query::<String>(&mut connection).ok()
-        });
+        until("redis-server answers", || redis::cmd("PING").query::<String>(&mut self.connect().ok()?).ok());
     }
 }
 
