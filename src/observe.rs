@@ -1,1 +1,52 @@
-//! (observe)
+//! The trait through which the pure rooms report counts and timings. `telemetry` implements it; tests use [`Silent`].
+
+use std::time::Duration;
+
+/// The result of one replay claim, as counted in `tollgate_replay_claims_total{result}`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ClaimResult {
+    /// Nobody had presented this token before.
+    Fresh,
+    /// Somebody had.
+    Replayed,
+    /// The store could not answer.
+    Unknown,
+    /// The store could not answer, and the replica's own bounded table did.
+    Local,
+}
+
+impl ClaimResult {
+    /// Every result.
+    pub const ALL: [Self; 4] = [Self::Fresh, Self::Replayed, Self::Unknown, Self::Local];
+
+    /// The value of the metric label.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Fresh => "fresh",
+            Self::Replayed => "replayed",
+            Self::Unknown => "unknown",
+            Self::Local => "local",
+        }
+    }
+}
+
+/// What the pure rooms tell the outside about their work. Every method returns at once and never fails.
+pub trait Observer: Send + Sync {
+    /// One cryptographic opening of a token took `took`; `algorithm` is from the closed list of `jose::alg`.
+    fn verified(&self, algorithm: &'static str, took: Duration);
+    /// One replay claim was answered. `mode` is the route's replay mode (`once`, `uses`, `proof`).
+    fn claimed(&self, mode: &'static str, result: ClaimResult);
+    /// The verdict cache was asked: `hit`, `miss` or `bypass`.
+    fn verdict_cache(&self, result: &'static str);
+}
+
+/// An observer that keeps nothing.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Silent;
+
+impl Observer for Silent {
+    fn verified(&self, _: &'static str, _: Duration) {}
+    fn claimed(&self, _: &'static str, _: ClaimResult) {}
+    fn verdict_cache(&self, _: &'static str) {}
+}

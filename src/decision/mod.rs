@@ -1,1 +1,82 @@
-//! (room decision)
+//! 7. Yes or no. [`decide`] is the only decision: the proxy, `explain`, the tests and the benches ask the same one.
+
+pub mod authorize;
+pub mod challenge;
+pub mod denial;
+pub mod permit;
+pub mod policy;
+pub mod redirect;
+pub mod snapshot;
+pub mod trace;
+
+mod course;
+
+pub use authorize::{Condition, ConditionError};
+pub use challenge::Challenge;
+pub use denial::{ChallengeKind, Denial, Reason};
+pub use permit::{Credentials, Permit};
+pub use policy::{Access, Endpoint, Endpoints, Guard, RoutePolicy, Scopes, UpstreamId};
+pub use redirect::redirect;
+pub use snapshot::Snapshot;
+pub use trace::{Stage, StageResult, Trace};
+
+use crate::authn::{ReplayGuard, VerdictCache};
+use crate::observe::Observer;
+use crate::request::Facts;
+use course::Course;
+
+/// What outlives a request, and a reload.
+pub struct Recollection {
+    /// The nonces that were claimed.
+    pub replay: ReplayGuard,
+    /// The tokens that were opened.
+    pub verdicts: VerdictCache,
+}
+
+/// The memory a decision may use.
+#[derive(Clone, Copy)]
+pub enum Memory<'m> {
+    /// A real request: nonces are claimed, verdicts are remembered.
+    Live(&'m Recollection),
+    /// `explain` in a running gateway: looks, and leaves no trace.
+    Peek(&'m Recollection),
+    /// `explain` without a gateway: stages that need memory are not visible.
+    Absent,
+}
+
+/// Decides over one request.
+///
+/// The order is the policy: what is cheap and needs no secret comes first, what can fail comes before what spends, and
+/// the one-time claim comes last, so that a refused request has spent nothing.
+pub async fn decide(
+    snapshot: &Snapshot,
+    memory: Memory<'_>,
+    facts: &Facts<'_>,
+    observer: &dyn Observer,
+    trace: &mut Trace,
+) -> Result<Permit, Denial> {
+    let mut course = Course::new(snapshot, memory, facts, observer, trace);
+    match walk(&mut course).await {
+        Ok(permit) => Ok(permit),
+        Err(reason) => Err(course.denial(reason)),
+    }
+}
+
+async fn walk(course: &mut Course<'_>) -> Result<Permit, Reason> {
+    let path = course.path()?; // one form, or matcher and backend read two paths
+    let host = course.host()?; // a connection for one name must not fetch from another
+    let (policy, parameters) = course.route(&host, &path)?;
+    let Access::Guarded(guard) = &policy.access else {
+        let endpoint = course.endpoint(policy, None)?;
+        return Ok(Permit::public(course.routed(), path, endpoint));
+    };
+    let credential = course.credential()?; // exactly one: two could be read differently behind us
+    let opened = course.open(guard, &credential)?; // shape and header before crypto, crypto before claims
+    let token = course.judge(opened)?; // times and audience, on every use
+    course.binding(&credential, &token)?; // a bound token without its proof is a stolen one
+    course.authorize(guard, &token, &host, &path, &parameters)?;
+    let identity = course.identity(&token)?; // what can't be told to the upstream must not cost the nonce
+    let endpoint = course.endpoint(policy, token.claims().subject())?; // nor may a dead upstream
+    let fresh = course.claim(guard, &token).await?; // last: whoever is refused above has spent nothing
+    Ok(Permit::guarded((course.routed(), path, endpoint), token, fresh, identity))
+}

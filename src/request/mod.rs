@@ -1,1 +1,11 @@
-//! (room request)
+//! 1. What arrived, as plain data: no connection, no proxy type, no clock.
+
+pub mod authority;
+pub mod credentials;
+pub mod facts;
+pub mod path;
+
+pub use authority::{Authority, Host};
+pub use credentials::{Credential, CredentialError, Scheme};
+pub use facts::{Facts, RequestId, TransportFacts};
+pub use path::{AmbiguousPath, CanonicalPath};

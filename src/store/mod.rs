@@ -1,1 +1,164 @@
-//! (room store)
+//! The shared memory of all replicas.
+//!
+//! The trait speaks of what the rooms mean, each call atomic, each with a third outcome: *unknown*. It is never a
+//! generic get/set cache, because get-then-set is a race, and a race in a replay check is a second use of a one-time
+//! token.
+
+mod embedded;
+mod ledger;
+#[cfg(feature = "server")]
+mod redis;
+
+#[cfg(feature = "server")]
+pub use self::redis::{RedisSettings, RedisStore};
+pub use embedded::EmbeddedStore;
+pub use ledger::Ledger;
+
+use crate::clock::UnixTime;
+use async_trait::async_trait;
+use std::fmt;
+
+/// The name of one nonce in the store: 128 bits of SHA-256, so that no content of a token can shape a key.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct NonceKey([u8; 16]);
+
+impl NonceKey {
+    /// The key of `identifier` within `space` (an issuer or a key thumbprint), for nonces of `kind`.
+    ///
+    /// Every part is preceded by its length, so that no two triples spell the same bytes.
+    #[must_use]
+    pub fn new(kind: &str, space: &str, identifier: &str) -> Self {
+        let mut hasher = openssl::sha::Sha256::new();
+        for part in [kind, space, identifier] {
+            hasher.update(&(part.len() as u64).to_be_bytes());
+            hasher.update(part.as_bytes());
+        }
+        let digest = hasher.finish();
+        let mut key = [0; 16];
+        key.copy_from_slice(&digest[..16]);
+        Self(key)
+    }
+
+    /// The key's bytes.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8; 16] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for NonceKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Enough to tell two keys apart in a trace, too little to look one up.
+        write!(f, "NonceKey({:02x}{:02x}…)", self.0[0], self.0[1])
+    }
+}
+
+/// One nonce to be claimed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Nonce {
+    /// Its name.
+    pub key: NonceKey,
+    /// How often it may be claimed in all: 1 for a one-time token.
+    pub uses: u32,
+    /// The moment until which the claim must be remembered: margins included.
+    pub keep_until: UnixTime,
+}
+
+/// The answer to a claim or a peek.
+///
+/// `epoch` is the moment since which the store has not forgotten: a token older than that may have been used without
+/// the store knowing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ClaimAnswer {
+    /// All nonces were free, and now are claimed (a peek: are free).
+    Fresh {
+        /// The beginning of the store's unbroken memory.
+        epoch: UnixTime,
+        /// What gives the claim back.
+        receipt: Receipt,
+    },
+    /// At least one was used up; nothing was claimed.
+    Replayed {
+        /// The beginning of the store's unbroken memory.
+        epoch: UnixTime,
+    },
+    /// The store could not answer. Whether something was claimed is not known.
+    Unknown(StoreError),
+}
+
+/// What gives a claim back: the nonces, and who claimed them under which epoch.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Receipt {
+    /// The claimed nonces.
+    pub nonces: Vec<Nonce>,
+    /// The tag of the claiming replica.
+    pub owner: u16,
+    /// The epoch under which the claim was made.
+    pub epoch: UnixTime,
+}
+
+/// Why a store could not answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+pub enum StoreError {
+    /// No answer within the time-out.
+    #[error("no answer in time")]
+    Timeout,
+    /// No connection.
+    #[error("not connected")]
+    Connection,
+    /// The store has no room and will not forget a live claim to make some.
+    #[error("full")]
+    Full,
+    /// The store answered with an error, or with something that makes no sense.
+    #[error("refused by the store")]
+    Refused,
+}
+
+impl StoreError {
+    /// Every kind.
+    pub const ALL: [Self; 4] = [Self::Timeout, Self::Connection, Self::Full, Self::Refused];
+
+    /// The value of the label in `tollgate_store_errors_total{kind}`.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Timeout => "timeout",
+            Self::Connection => "connection",
+            Self::Full => "full",
+            Self::Refused => "refused",
+        }
+    }
+}
+
+/// The shared memory, as the rooms use it.
+#[async_trait]
+pub trait Store: Send + Sync {
+    /// Claims all `nonces` in one atomic step: either every one was free and now is claimed, or nothing changed.
+    ///
+    /// A wrong `Fresh` is a second use of a one-time token. A store that is not sure answers `Unknown`.
+    async fn claim(&self, nonces: &[Nonce], now: UnixTime) -> ClaimAnswer;
+
+    /// Gives a claim back, if it is still this one. Only for requests of which provably no byte reached an upstream.
+    async fn release(&self, receipt: &Receipt);
+
+    /// What a claim would answer now, without making it. For `explain` alone: acting on it would be a race.
+    async fn peek(&self, nonces: &[Nonce], now: UnixTime) -> ClaimAnswer;
+
+    /// Whether the store answers at present, for readiness and metrics.
+    fn condition(&self) -> Result<(), StoreError>;
+
+    /// The beginning of the store's unbroken memory, once known.
+    fn epoch(&self) -> Option<UnixTime>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_two_triples_share_a_key() {
+        assert_ne!(NonceKey::new("jti", "ab", "c"), NonceKey::new("jti", "a", "bc"));
+        assert_ne!(NonceKey::new("jti", "a", "b"), NonceKey::new("proof", "a", "b"));
+        assert_eq!(NonceKey::new("jti", "a", "b"), NonceKey::new("jti", "a", "b"));
+    }
+}

@@ -1,0 +1,219 @@
+//! One-time tokens: one atomic claim, made last, with an honest answer when the store can't say.
+
+use super::Verified;
+use crate::clock::UnixTime;
+use crate::issuer::IssuerProfile;
+use crate::observe::{ClaimResult, Observer};
+use crate::store::{ClaimAnswer, Ledger, Nonce, NonceKey, Receipt, Store, StoreError};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A claim outlives its token by this, so that no clock within the permitted skew sees the token alive and the claim
+/// gone.
+const MARGIN: Duration = Duration::from_secs(60);
+
+/// How often a token may be used on a route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum ReplayMode {
+    /// As often as it is valid; the store is neither read nor written.
+    #[default]
+    None,
+    /// Once.
+    Once,
+}
+
+impl ReplayMode {
+    /// The mode's name in metrics.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Once => "once",
+        }
+    }
+
+    const fn uses(self) -> u32 {
+        match self {
+            Self::None => 0,
+            Self::Once => 1,
+        }
+    }
+}
+
+/// What a route does when the store can't answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum OnLoss {
+    /// Refuses with 503: no token is ever accepted twice.
+    #[default]
+    Closed,
+    /// Lets through, counted and audited each time.
+    Open,
+    /// Asks a bounded table in this process; replicas then can't see each other's claims.
+    Local,
+}
+
+impl OnLoss {
+    /// The policy's name in gateway.yaml.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Closed => "closed",
+            Self::Open => "open",
+            Self::Local => "local",
+        }
+    }
+}
+
+/// Why a one-time token was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ReplayRefusal {
+    /// The token has no identifier, or no `iat`, so that one use can't be told from another.
+    #[error("the token has no identifier or no iat")]
+    Unidentified,
+    /// It was used before.
+    #[error("used before")]
+    Replayed,
+    /// It is older than the store's memory.
+    #[error("older than the store's memory")]
+    Unprovable,
+    /// The store can't answer, and the route is closed on its loss.
+    #[error("the store can't answer: {0}")]
+    StoreLost(StoreError),
+}
+
+/// The witness that the request's nonces were free and now are its own. Only [`ReplayGuard::claim`] makes one, and
+/// [`NotReplayed::not_asked`] for routes that ask no such thing.
+#[derive(Clone, Debug)]
+pub struct NotReplayed {
+    receipt: Option<Receipt>,
+    unproven: Option<StoreError>,
+}
+
+impl NotReplayed {
+    /// For a route without replay protection.
+    #[must_use]
+    pub const fn not_asked() -> Self {
+        Self { receipt: None, unproven: None }
+    }
+
+    /// What gives the claim back.
+    #[must_use]
+    pub fn receipt(&self) -> Option<&Receipt> {
+        self.receipt.as_ref()
+    }
+
+    /// Why the claim rests on `open` or `local` instead of the store.
+    #[must_use]
+    pub fn unproven(&self) -> Option<StoreError> {
+        self.unproven
+    }
+}
+
+/// What must be claimed for one request.
+#[derive(Clone, Debug)]
+pub struct Demand {
+    nonces: Vec<Nonce>,
+    issued_at: UnixTime,
+    leeway: Duration,
+    mode: ReplayMode,
+}
+
+/// What `mode` demands for this token; `None` where it demands nothing.
+pub fn demand(mode: ReplayMode, token: &Verified, profile: &IssuerProfile) -> Result<Option<Demand>, ReplayRefusal> {
+    if mode == ReplayMode::None {
+        return Ok(None);
+    }
+    let (claims, contract) = (token.claims(), &profile.contract);
+    let identifier = claims.lookup(&contract.id_claim).and_then(serde_json::Value::as_str).filter(|id| !id.is_empty());
+    let parts = identifier.zip(claims.issued_at()).zip(claims.expires_at());
+    let ((identifier, issued_at), expires_at) = parts.ok_or(ReplayRefusal::Unidentified)?;
+    let nonce = Nonce {
+        key: NonceKey::new("jti", &profile.issuer, identifier),
+        uses: mode.uses(),
+        keep_until: expires_at.plus(contract.leeway).plus(MARGIN),
+    };
+    Ok(Some(Demand { nonces: vec![nonce], issued_at, leeway: contract.leeway, mode }))
+}
+
+/// Makes claims, and judges the store's answers by the route's policy.
+pub struct ReplayGuard {
+    store: Arc<dyn Store>,
+    local: Ledger,
+}
+
+impl ReplayGuard {
+    /// A guard on `store`, with a table of at most `local_entries` for routes that are `local` on its loss.
+    #[must_use]
+    pub fn new(store: Arc<dyn Store>, local_entries: usize) -> Self {
+        Self { store, local: Ledger::new(local_entries) }
+    }
+
+    /// The store behind the guard.
+    #[must_use]
+    pub fn store(&self) -> &Arc<dyn Store> {
+        &self.store
+    }
+
+    /// Claims what `demand` names, in one atomic step.
+    pub async fn claim(
+        &self,
+        demand: &Demand,
+        on_loss: OnLoss,
+        now: UnixTime,
+        observer: &dyn Observer,
+    ) -> Result<NotReplayed, ReplayRefusal> {
+        let answer = self.store.claim(&demand.nonces, now).await;
+        let result = match &answer {
+            ClaimAnswer::Fresh { .. } => ClaimResult::Fresh,
+            ClaimAnswer::Replayed { .. } => ClaimResult::Replayed,
+            ClaimAnswer::Unknown(_) if on_loss == OnLoss::Local => ClaimResult::Local,
+            ClaimAnswer::Unknown(_) => ClaimResult::Unknown,
+        };
+        observer.claimed(demand.mode.name(), result);
+        match answer {
+            ClaimAnswer::Unknown(error) => self.without_store(demand, on_loss, now, error),
+            known => judge(demand, known),
+        }
+    }
+
+    /// What [`Self::claim`] would answer now, without claiming anything.
+    pub async fn peek(&self, demand: &Demand, on_loss: OnLoss, now: UnixTime) -> Result<(), ReplayRefusal> {
+        match self.store.peek(&demand.nonces, now).await {
+            ClaimAnswer::Unknown(error) if on_loss == OnLoss::Closed => Err(ReplayRefusal::StoreLost(error)),
+            ClaimAnswer::Unknown(_) if on_loss == OnLoss::Open || self.local.is_free(&demand.nonces, now) => Ok(()),
+            ClaimAnswer::Unknown(_) => Err(ReplayRefusal::Replayed),
+            known => judge(demand, known).map(|_| ()),
+        }
+    }
+
+    fn without_store(
+        &self,
+        demand: &Demand,
+        on_loss: OnLoss,
+        now: UnixTime,
+        error: StoreError,
+    ) -> Result<NotReplayed, ReplayRefusal> {
+        let unproven = NotReplayed { receipt: None, unproven: Some(error) };
+        match on_loss {
+            OnLoss::Closed => Err(ReplayRefusal::StoreLost(error)),
+            OnLoss::Open => Ok(unproven),
+            OnLoss::Local => match self.local.claim(&demand.nonces, now) {
+                Ok(true) => Ok(unproven),
+                Ok(false) => Err(ReplayRefusal::Replayed),
+                Err(full) => Err(ReplayRefusal::StoreLost(full)),
+            },
+        }
+    }
+}
+
+/// A token older than the store's memory may have been used without the store knowing, so a free nonce proves nothing.
+fn judge(demand: &Demand, answer: ClaimAnswer) -> Result<NotReplayed, ReplayRefusal> {
+    match answer {
+        ClaimAnswer::Fresh { epoch, .. } if demand.issued_at <= epoch.plus(demand.leeway) => {
+            Err(ReplayRefusal::Unprovable)
+        }
+        ClaimAnswer::Fresh { receipt, .. } => Ok(NotReplayed { receipt: Some(receipt), unproven: None }),
+        ClaimAnswer::Replayed { .. } => Err(ReplayRefusal::Replayed),
+        ClaimAnswer::Unknown(error) => Err(ReplayRefusal::StoreLost(error)),
+    }
+}

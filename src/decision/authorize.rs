@@ -1,0 +1,341 @@
+//! What a proven caller may do: scopes, and the condition over claims and request.
+
+use super::policy::Scopes;
+use crate::jose::Claims;
+use crate::request::{CanonicalPath, Facts, Host};
+use cel::common::ast::{EntryExpr, Expr, IdedExpr, LiteralValue};
+use cel::{Context, Program, Value};
+use serde_json::Value as Json;
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+
+/// The longest condition, in bytes.
+const MAX_SOURCE: usize = 1024;
+/// The longest array or object that a condition sees: what a macro loops over is chosen by the token's maker.
+const MAX_ITEMS: usize = 256;
+/// How deeply brackets may nest: the parser recurses.
+const MAX_NESTING: usize = 32;
+/// The variables a condition may name.
+const VARIABLES: [&str; 3] = ["claims", "request", "path"];
+
+/// True when the value of the scope claim holds every one of `wanted`.
+///
+/// A string is a space-separated list (RFC 9068 §2.2.3), an array holds one scope an item.
+#[must_use]
+pub fn has_scopes(granted: Option<&Json>, wanted: &Scopes) -> bool {
+    let has = |name: &String| match granted {
+        Some(Json::String(list)) => list.split(' ').any(|scope| scope == name),
+        Some(Json::Array(items)) => items.iter().any(|scope| scope.as_str() == Some(name)),
+        _ => false,
+    };
+    wanted.names().iter().all(has)
+}
+
+/// A compiled condition in CEL (Common Expression Language).
+pub struct Condition {
+    source: Arc<str>,
+    program: Program,
+    needs: [bool; VARIABLES.len()],
+}
+
+impl fmt::Debug for Condition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Condition({})", self.source)
+    }
+}
+
+/// Why a text is no condition.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ConditionError {
+    /// Longer than 1 KiB, or nested too deeply.
+    #[error("is too large: at most 1 KiB, with brackets nested at most {MAX_NESTING} deep")]
+    TooLarge,
+    /// Not CEL.
+    #[error("is not a CEL expression: {0}")]
+    Syntax(String),
+    /// A variable that does not exist.
+    #[error("names {0}, which is none of claims, request, path")]
+    UnknownVariable(String),
+    /// A function that does not exist.
+    #[error("calls {0}, which does not exist")]
+    UnknownFunction(String),
+    /// A macro inside a macro: its cost would be the square of what a token brings along.
+    #[error("has a macro inside a macro")]
+    NestedMacro,
+    /// A regular expression that is not a literal.
+    #[error("calls matches() with a pattern that is not a literal")]
+    DynamicPattern,
+}
+
+impl Condition {
+    /// Compiles `source`, and refuses what could cost more than a request may cost.
+    pub fn compile(source: &str) -> Result<Self, ConditionError> {
+        if source.len() > MAX_SOURCE || nesting(source) > MAX_NESTING {
+            return Err(ConditionError::TooLarge);
+        }
+        let program =
+            Program::compile(source).map_err(|errors| ConditionError::Syntax(first_line(&errors.to_string())))?;
+        check_cost(program.expression(), false)?;
+        let references = program.references();
+        if let Some(unknown) =
+            references.variables().into_iter().find(|name| !VARIABLES.contains(name) && !name.starts_with('@'))
+        {
+            let loop_variable = declares(program.expression(), unknown);
+            if !loop_variable {
+                return Err(ConditionError::UnknownVariable(unknown.to_owned()));
+            }
+        }
+        let needs = VARIABLES.map(|name| references.has_variable(name));
+        Ok(Self { source: source.into(), needs, program })
+    }
+
+    /// The condition as written.
+    #[must_use]
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+
+    /// True when the condition evaluates to `true`. An error (an absent claim, a wrong type, too long an array) is
+    /// never true: `!claims.banned` does not let through a token without the claim.
+    #[must_use]
+    pub fn holds(&self, claims: &Claims, request: &Request<'_>) -> bool {
+        let mut context = Context::default();
+        let [needs_claims, needs_request, needs_path] = self.needs;
+        if needs_claims {
+            let Some(value) = object(claims.as_map().iter()) else { return false };
+            context.add_variable_from_value("claims", value);
+        }
+        if needs_request {
+            context.add_variable_from_value("request", request.value());
+        }
+        if needs_path {
+            let parameters = request.parameters.iter().map(|(name, value)| (name.clone(), value.clone()));
+            context.add_variable_from_value("path", Value::from(parameters.collect::<HashMap<String, String>>()));
+        }
+        matches!(self.program.execute(&context), Ok(Value::Bool(true)))
+    }
+}
+
+/// The request as a condition sees it.
+#[derive(Clone, Copy, Debug)]
+pub struct Request<'r> {
+    /// What arrived.
+    pub facts: &'r Facts<'r>,
+    /// The host in canonical form.
+    pub host: &'r Host,
+    /// The path in canonical form.
+    pub path: &'r CanonicalPath,
+    /// The decoded path parameters.
+    pub parameters: &'r [(String, String)],
+}
+
+impl Request<'_> {
+    /// `{method, host, path, headers}`; header names in lower case, several fields of a name joined by `, `
+    /// (RFC 9110 §5.3), credentials left out.
+    fn value(&self) -> Value {
+        let mut headers: HashMap<String, String> = HashMap::new();
+        for (name, value) in self.facts.headers {
+            let hidden = name == http::header::AUTHORIZATION || name == http::header::COOKIE || name.as_str() == "dpop";
+            if let (false, Ok(text)) = (hidden, value.to_str()) {
+                headers
+                    .entry(name.as_str().to_owned())
+                    .and_modify(|all| {
+                        all.push_str(", ");
+                        all.push_str(text);
+                    })
+                    .or_insert_with(|| text.to_owned());
+            }
+        }
+        let fields: HashMap<String, Value> = HashMap::from([
+            ("method".to_owned(), Value::from(self.facts.method.as_str())),
+            ("host".to_owned(), Value::from(self.host.as_str())),
+            ("path".to_owned(), Value::from(self.path.as_str())),
+            ("headers".to_owned(), Value::from(headers)),
+        ]);
+        Value::from(fields)
+    }
+}
+
+/// The CEL value of a JSON value; `None` where a part is larger than a condition may see.
+fn value(json: &Json) -> Option<Value> {
+    Some(match json {
+        Json::Null => Value::Null,
+        Json::Bool(truth) => Value::Bool(*truth),
+        Json::String(text) => Value::from(text.as_str()),
+        Json::Number(number) => match (number.as_i64(), number.as_f64()) {
+            (Some(integer), _) => Value::Int(integer),
+            (None, Some(float)) => Value::Float(float),
+            (None, None) => return None,
+        },
+        Json::Array(items) if items.len() <= MAX_ITEMS => {
+            Value::List(Arc::new(items.iter().map(value).collect::<Option<Vec<_>>>()?))
+        }
+        Json::Object(fields) => object(fields.iter())?,
+        Json::Array(_) => return None,
+    })
+}
+
+fn object<'j>(fields: impl ExactSizeIterator<Item = (&'j String, &'j Json)>) -> Option<Value> {
+    if fields.len() > MAX_ITEMS {
+        return None;
+    }
+    let fields: Option<HashMap<String, Value>> =
+        fields.map(|(name, json)| Some((name.clone(), value(json)?))).collect();
+    Some(Value::from(fields?))
+}
+
+/// Refuses macros inside macros and patterns that a token could choose.
+fn check_cost(expression: &IdedExpr, in_macro: bool) -> Result<(), ConditionError> {
+    if let Expr::Call(call) = &expression.expr {
+        let pattern = call.args.last().map(|argument| &argument.expr);
+        if call.func_name == "matches" && !matches!(pattern, Some(Expr::Literal(LiteralValue::String(_)))) {
+            return Err(ConditionError::DynamicPattern);
+        }
+    }
+    let is_macro = matches!(&expression.expr, Expr::Comprehension(_));
+    if is_macro && in_macro {
+        return Err(ConditionError::NestedMacro);
+    }
+    children(expression).into_iter().try_for_each(|child| check_cost(child, in_macro || is_macro))
+}
+
+/// True when some macro of the expression declares `name` as its loop variable.
+fn declares(expression: &IdedExpr, name: &str) -> bool {
+    let here = match &expression.expr {
+        Expr::Comprehension(all) => {
+            all.iter_var == name || all.iter_var2.as_deref() == Some(name) || all.accu_var == name
+        }
+        _ => false,
+    };
+    here || children(expression).into_iter().any(|child| declares(child, name))
+}
+
+fn children(expression: &IdedExpr) -> Vec<&IdedExpr> {
+    match &expression.expr {
+        Expr::Call(call) => call.target.as_deref().into_iter().chain(&call.args).collect(),
+        Expr::Comprehension(all) => {
+            vec![&all.iter_range, &all.accu_init, &all.loop_cond, &all.loop_step, &all.result]
+        }
+        Expr::List(list) => list.elements.iter().collect(),
+        Expr::Map(map) => map.entries.iter().flat_map(|entry| entry_children(&entry.expr)).collect(),
+        Expr::Struct(all) => all.entries.iter().flat_map(|entry| entry_children(&entry.expr)).collect(),
+        Expr::Select(select) => vec![&select.operand],
+        Expr::Unspecified | Expr::Ident(_) | Expr::Literal(_) => Vec::new(),
+    }
+}
+
+fn entry_children(entry: &EntryExpr) -> Vec<&IdedExpr> {
+    match entry {
+        EntryExpr::MapEntry(entry) => vec![&entry.key, &entry.value],
+        EntryExpr::StructField(field) => vec![&field.value],
+    }
+}
+
+/// The deepest nesting of brackets and unary operators, counted without regard to string literals: too much is
+/// refused either way.
+fn nesting(source: &str) -> usize {
+    let (mut depth, mut deepest, mut unary) = (0_usize, 0, 0);
+    for byte in source.bytes() {
+        match byte {
+            b'(' | b'[' | b'{' => depth += 1,
+            b')' | b']' | b'}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        unary = if matches!(byte, b'!' | b'-' | b'?') { unary + 1 } else { 0 };
+        deepest = deepest.max(depth + unary);
+    }
+    deepest
+}
+
+fn first_line(text: &str) -> String {
+    text.lines().next().unwrap_or_default().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::UnixTime;
+    use crate::request::TransportFacts;
+    use http::{HeaderMap, HeaderValue, Method};
+    use std::net::{IpAddr, Ipv4Addr};
+
+    fn holds(condition: &str, claims: &str) -> bool {
+        let claims = Claims::parse(claims.as_bytes()).unwrap();
+        let mut headers = HeaderMap::new();
+        headers.append("x-a", HeaderValue::from_static("1"));
+        headers.append("x-a", HeaderValue::from_static("2"));
+        headers.append("authorization", HeaderValue::from_static("Bearer secret"));
+        let facts = Facts {
+            now: UnixTime::from_seconds(0),
+            method: &Method::POST,
+            authority: None,
+            path: b"/orders/17",
+            query: None,
+            headers: &headers,
+            client: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            transport: &TransportFacts::default(),
+        };
+        let path = CanonicalPath::parse(facts.path).unwrap();
+        let host = Host::parse("api.test").unwrap();
+        let parameters = [("id".to_owned(), "17".to_owned())];
+        let request = Request { facts: &facts, host: &host, path: &path, parameters: &parameters };
+        Condition::compile(condition).unwrap().holds(&claims, &request)
+    }
+
+    #[test]
+    fn a_condition_sees_claims_request_and_path() {
+        let claims = r#"{"tenant":"acme","level":3,"roles":["a","b"],"nested":{"x":true}}"#;
+        for condition in [
+            r#"claims.tenant == "acme" && path.id != "0""#,
+            "claims.level >= 2 && claims.nested.x",
+            r#"claims.roles.exists(role, role == "b")"#,
+            r#""a" in claims.roles"#,
+            r#"request.method == "POST" && request.host == "api.test" && request.path == "/orders/17""#,
+            r#"request.headers["x-a"] == "1, 2""#,
+            r#"!has(claims.banned)"#,
+            r#"claims.tenant.matches("^ac.e$")"#,
+        ] {
+            assert!(holds(condition, claims), "{condition}");
+        }
+    }
+
+    #[test]
+    fn an_error_never_lets_through() {
+        let many: Vec<usize> = (0..300).collect();
+        let claims = format!(r#"{{"tenant":"acme","many":{many:?}}}"#);
+        for condition in [
+            "!claims.banned",
+            "claims.tenant",
+            "claims.tenant > 3",
+            "claims.many.exists(i, i == 1)",
+            r#"request.headers["authorization"] != """#,
+            "1 / 0 == 1",
+        ] {
+            assert!(!holds(condition, &claims), "{condition}");
+        }
+    }
+
+    #[test]
+    fn what_could_cost_too_much_or_means_nothing_does_not_compile() {
+        let refused = |source: &str| Condition::compile(source).unwrap_err();
+        assert_eq!(refused(&"a".repeat(1025)), ConditionError::TooLarge);
+        assert_eq!(refused(&"(".repeat(500)), ConditionError::TooLarge);
+        assert_eq!(refused(&format!("{}true", "!".repeat(500))), ConditionError::TooLarge);
+        assert_eq!(refused("claim.x == 1"), ConditionError::UnknownVariable("claim".into()));
+        assert_eq!(refused("claims.a.exists(x, claims.b.exists(y, x == y))"), ConditionError::NestedMacro);
+        assert_eq!(refused("claims.a.matches(claims.b)"), ConditionError::DynamicPattern);
+        assert!(matches!(refused("claims.a =="), ConditionError::Syntax(_)));
+    }
+
+    #[test]
+    fn scopes_come_as_text_or_array_and_must_all_be_there() {
+        let wanted = Scopes::all_of(vec!["a".into(), "b".into()]);
+        assert!(has_scopes(Some(&Json::from("b c a")), &wanted));
+        assert!(has_scopes(Some(&serde_json::json!(["a", "b"])), &wanted));
+        assert!(!has_scopes(Some(&Json::from("a bb")), &wanted));
+        assert!(!has_scopes(Some(&serde_json::json!({"a": true})), &wanted));
+        assert!(!has_scopes(None, &wanted));
+        assert!(has_scopes(None, &Scopes::default()));
+    }
+}

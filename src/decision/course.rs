@@ -1,0 +1,322 @@
+//! One request's course through the decision: each step is one method, and leaves its line in the trace.
+
+use super::authorize::{Request, has_scopes};
+use super::trace::{Stage, StageResult, Trace};
+use super::{Challenge, Denial, Endpoint, Guard, Memory, Reason, RoutePolicy, Snapshot};
+use crate::authn::replay::{self, NotReplayed, ReplayMode, ReplayRefusal};
+use crate::authn::token::{self, Opened, TokenError, Verified};
+use crate::identity::TokenHandling;
+use crate::issuer::{IssuerId, IssuerProfile};
+use crate::observe::Observer;
+use crate::request::{Authority, CanonicalPath, Credential, CredentialError, Facts, Host, Scheme, credentials};
+use crate::route::{RouteId, Routed};
+use http::HeaderValue;
+use std::sync::Arc;
+
+/// What is known of a request so far.
+pub(super) struct Course<'c> {
+    snapshot: &'c Snapshot,
+    memory: Memory<'c>,
+    facts: &'c Facts<'c>,
+    observer: &'c dyn Observer,
+    trace: &'c mut Trace,
+    route: Option<RouteId>,
+    issuer: Option<IssuerId>,
+    scheme: Scheme,
+    allow: Vec<http::Method>,
+}
+
+impl<'c> Course<'c> {
+    pub(super) fn new(
+        snapshot: &'c Snapshot,
+        memory: Memory<'c>,
+        facts: &'c Facts<'c>,
+        observer: &'c dyn Observer,
+        trace: &'c mut Trace,
+    ) -> Self {
+        let scheme = Scheme::Bearer;
+        Self { snapshot, memory, facts, observer, trace, route: None, issuer: None, scheme, allow: Vec::new() }
+    }
+
+    /// The refusal for `reason`, with everything that is known by now.
+    pub(super) fn denial(self, reason: Reason) -> Denial {
+        let policy = self.route.and_then(|route| self.snapshot.policy(route));
+        let challenge = policy.and_then(|policy| {
+            let scope = match &policy.access {
+                super::Access::Guarded(guard) => guard.scopes.text(),
+                super::Access::Public => None,
+            };
+            Challenge::of(reason.challenge(), self.scheme, &policy.name, scope)
+        });
+        Denial {
+            route: self.route,
+            issuer: self.issuer,
+            challenges: challenge.into_iter().collect(),
+            allow: self.allow,
+            ..Denial::new(reason)
+        }
+    }
+
+    /// The route's id, once [`Self::route`] has found one.
+    pub(super) fn routed(&self) -> RouteId {
+        self.route.unwrap_or(RouteId::new(usize::MAX))
+    }
+
+    pub(super) fn path(&mut self) -> Result<CanonicalPath, Reason> {
+        let parsed = CanonicalPath::parse(self.facts.path);
+        match parsed {
+            Ok(path) => Ok(self.pass(Stage::Path, path, |path| path.as_str().to_owned())),
+            Err(ambiguous) => Err(self.refuse(Stage::Path, Reason::AmbiguousPath, || ambiguous)),
+        }
+    }
+
+    pub(super) fn host(&mut self) -> Result<Host, Reason> {
+        let Some(authority) = self.facts.authority.and_then(Authority::parse) else {
+            return Err(self.refuse(Stage::Host, Reason::BadFraming, || "no sound Host header"));
+        };
+        match &self.facts.transport.server_name {
+            Some(name) if Host::parse(name).as_ref() != Some(&authority.host) => {
+                let name = Arc::clone(name);
+                Err(self.refuse(Stage::Host, Reason::Misdirected, || {
+                    format!("{authority}, but the handshake named {name}")
+                }))
+            }
+            _ => Ok(self.pass(Stage::Host, authority.host, Host::to_string)),
+        }
+    }
+
+    pub(super) fn route(
+        &mut self,
+        host: &Host,
+        path: &CanonicalPath,
+    ) -> Result<(&'c RoutePolicy, Vec<(String, String)>), Reason> {
+        match self.snapshot.routes.find(host, path, self.facts.method) {
+            Routed::Nowhere => Err(self.refuse(Stage::Route, Reason::NoRoute, || "no route for this host and path")),
+            Routed::WrongMethod(allow) => {
+                self.allow = allow;
+                Err(self.refuse(Stage::Route, Reason::MethodNotAllowed, || "a route, but not for this method"))
+            }
+            Routed::To(id, parameters) => {
+                let policy = self.snapshot.policy(id).ok_or(Reason::NoRoute)?;
+                self.route = Some(id);
+                let asks = if matches!(policy.access, super::Access::Public) { " (public)" } else { "" };
+                self.trace.note(Stage::Route, StageResult::Passed, || format!("{}{asks}", policy.name));
+                Ok((policy, parameters))
+            }
+        }
+    }
+
+    pub(super) fn credential(&mut self) -> Result<Credential<'c>, Reason> {
+        match credentials::find(self.facts.headers) {
+            Ok(credential) => {
+                self.scheme = credential.scheme;
+                Ok(self.pass(Stage::Credential, credential, |found| {
+                    format!("{} token, {} bytes", found.scheme.name(), found.token.len())
+                }))
+            }
+            Err(error) => Err(self.refuse(Stage::Credential, Reason::from(error), || error)),
+        }
+    }
+
+    pub(super) fn open(&mut self, guard: &Guard, credential: &Credential<'_>) -> Result<Opened, Reason> {
+        match self.open_or_recall(guard, credential.token) {
+            Ok(opened) => {
+                self.issuer = Some(opened.issuer());
+                let name = self.snapshot.issuer_name(self.issuer);
+                self.trace.note(Stage::Token, StageResult::Passed, || format!("proven by the keys of {name}"));
+                Ok(opened)
+            }
+            Err(refused) => {
+                self.issuer = refused.issuer;
+                let name = self.snapshot.issuer_name(refused.issuer);
+                Err(self
+                    .refuse(Stage::Token, Reason::from(refused.error), || format!("{}; issuer: {name}", refused.error)))
+            }
+        }
+    }
+
+    /// Opens the token, or recalls the verdict on these very bytes. One-time tokens come once: they go past the cache.
+    fn open_or_recall(&self, guard: &Guard, token: &str) -> Result<Opened, token::Refused> {
+        let (issuers, now) = (&self.snapshot.issuers, self.facts.now);
+        let open = || token::open(issuers, &guard.issuers, token, now, self.observer);
+        let Memory::Live(memory) = self.memory else { return open() };
+        if guard.replay != ReplayMode::None {
+            self.observer.verdict_cache("bypass");
+            return open();
+        }
+        let key = memory.verdicts.key(token, self.snapshot.generation);
+        let recalled = memory.verdicts.find(key, issuers, now).filter(|known| guard.issuers.contains(&known.issuer()));
+        if let Some(opened) = recalled {
+            self.observer.verdict_cache("hit");
+            return Ok(opened);
+        }
+        self.observer.verdict_cache("miss");
+        let opened = open()?;
+        memory.verdicts.remember(key, &opened, token.len());
+        Ok(opened)
+    }
+
+    pub(super) fn judge(&mut self, opened: Opened) -> Result<Verified, Reason> {
+        let profile = self.profile(opened.issuer()).ok_or(Reason::UnknownIssuer)?;
+        match opened.judge(profile, self.facts.now) {
+            Ok(token) => Ok(self.pass(Stage::Claims, token, |token| {
+                let expires = token.claims().expires_at().unwrap_or_default();
+                format!("sub {}, exp {}", token.claims().subject().unwrap_or("absent"), expires.as_seconds())
+            })),
+            Err(error) => Err(self.refuse(Stage::Claims, Reason::from(error), || error)),
+        }
+    }
+
+    /// No binding can be proven in this version, so a bound token is refused, never taken as a plain one.
+    pub(super) fn binding(&mut self, credential: &Credential<'_>, token: &Verified) -> Result<(), Reason> {
+        if token.claims().get("cnf").is_some() {
+            return Err(self.refuse(Stage::Binding, Reason::BindingRefused, || "the token has a cnf claim"));
+        }
+        if credential.scheme == Scheme::Dpop {
+            return Err(self.refuse(Stage::Binding, Reason::BindingMissing, || "the token is not bound to a key"));
+        }
+        self.trace.note(Stage::Binding, StageResult::NotAsked, || "unbound token");
+        Ok(())
+    }
+
+    pub(super) fn authorize(
+        &mut self,
+        guard: &Guard,
+        token: &Verified,
+        host: &Host,
+        path: &CanonicalPath,
+        parameters: &[(String, String)],
+    ) -> Result<(), Reason> {
+        let claims = token.claims();
+        let for_route = |audience: &String| guard.audiences.contains(audience);
+        if !guard.audiences.is_empty() && !claims.audiences().iter().any(for_route) {
+            return Err(self.refuse(Stage::Authorization, Reason::WrongAudience, || "no audience of this route"));
+        }
+        let profile = self.profile(token.issuer()).ok_or(Reason::UnknownIssuer)?;
+        if !has_scopes(claims.lookup(&profile.contract.scope_claim), &guard.scopes) {
+            let wanted = guard.scopes.text().cloned().unwrap_or_default();
+            return Err(self.refuse(Stage::Authorization, Reason::InsufficientScope, || format!("asked: {wanted}")));
+        }
+        if let Some(when) = &guard.when {
+            let request = Request { facts: self.facts, host, path, parameters };
+            if !when.holds(claims, &request) {
+                return Err(self.refuse(Stage::Authorization, Reason::ConditionFalse, || when.source().to_owned()));
+            }
+        }
+        self.trace.note(Stage::Authorization, StageResult::Passed, || "audience, scopes and condition hold");
+        Ok(())
+    }
+
+    pub(super) fn identity(&mut self, token: &Verified) -> Result<(Vec<(String, HeaderValue)>, TokenHandling), Reason> {
+        let plan = self.snapshot.identities.get(self.routed().index()).ok_or(Reason::NoRoute)?;
+        match plan.values(token.claims()) {
+            Ok(headers) => Ok(self.pass(Stage::Identity, (headers, plan.token), |(headers, _)| {
+                headers.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", ")
+            })),
+            Err(unencodable) => Err(self.refuse(Stage::Identity, Reason::IdentityUnencodable, || unencodable)),
+        }
+    }
+
+    pub(super) fn endpoint(&mut self, policy: &RoutePolicy, subject: Option<&str>) -> Result<Endpoint, Reason> {
+        let endpoints = &self.snapshot.endpoints;
+        let found = match self.memory {
+            Memory::Live(_) => endpoints.choose(policy.upstream, subject),
+            Memory::Peek(_) => endpoints.peek(policy.upstream, subject),
+            Memory::Absent => {
+                self.trace.note(Stage::Upstream, StageResult::NotVisible, || "needs a running gateway");
+                return Ok(Endpoint { upstream: policy.upstream, index: 0 });
+            }
+        };
+        match found {
+            Some(endpoint) => {
+                Ok(self.pass(Stage::Upstream, endpoint, |endpoint| format!("endpoint {}", endpoint.index)))
+            }
+            None => Err(self.refuse(Stage::Upstream, Reason::UpstreamUnavailable, || "no endpoint is available")),
+        }
+    }
+
+    pub(super) async fn claim(&mut self, guard: &Guard, token: &Verified) -> Result<NotReplayed, Reason> {
+        let profile = self.profile(token.issuer()).ok_or(Reason::UnknownIssuer)?;
+        let demand = match replay::demand(guard.replay, token, profile) {
+            Ok(Some(demand)) => demand,
+            Ok(None) => {
+                self.trace.note(Stage::Replay, StageResult::NotAsked, || "tokens may be used again here");
+                return Ok(NotReplayed::not_asked());
+            }
+            Err(refusal) => return Err(self.refuse(Stage::Replay, Reason::from(refusal), || refusal)),
+        };
+        let answer = match self.memory {
+            Memory::Live(memory) => memory.replay.claim(&demand, guard.on_loss, self.facts.now, self.observer).await,
+            Memory::Peek(memory) => {
+                memory.replay.peek(&demand, guard.on_loss, self.facts.now).await.map(|()| NotReplayed::not_asked())
+            }
+            Memory::Absent => {
+                self.trace.note(Stage::Replay, StageResult::NotVisible, || "needs a running gateway");
+                return Ok(NotReplayed::not_asked());
+            }
+        };
+        match answer {
+            Ok(fresh) => Ok(self.pass(Stage::Replay, fresh, |_| "not used before")),
+            Err(refusal) => Err(self.refuse(Stage::Replay, Reason::from(refusal), || refusal)),
+        }
+    }
+
+    fn profile(&self, issuer: IssuerId) -> Option<&'c IssuerProfile> {
+        self.snapshot.issuers.profile(issuer).map(|profile| &**profile)
+    }
+
+    fn pass<T, D: std::fmt::Display>(&mut self, stage: Stage, value: T, seen: impl FnOnce(&T) -> D) -> T {
+        self.trace.note(stage, StageResult::Passed, || seen(&value));
+        value
+    }
+
+    fn refuse<D: std::fmt::Display>(&mut self, stage: Stage, reason: Reason, seen: impl FnOnce() -> D) -> Reason {
+        self.trace.note(stage, StageResult::Refused, seen);
+        reason
+    }
+}
+
+impl From<CredentialError> for Reason {
+    fn from(error: CredentialError) -> Self {
+        match error {
+            CredentialError::Missing => Self::NoCredential,
+            CredentialError::Several => Self::SeveralCredentials,
+            CredentialError::Malformed => Self::MalformedCredential,
+        }
+    }
+}
+
+impl From<TokenError> for Reason {
+    fn from(error: TokenError) -> Self {
+        match error {
+            TokenError::TooLarge => Self::TokenTooLarge,
+            TokenError::WrongForm => Self::WrongForm,
+            TokenError::HeaderRefused => Self::HeaderRefused,
+            TokenError::UnknownIssuer => Self::UnknownIssuer,
+            TokenError::AlgorithmRefused => Self::AlgorithmRefused,
+            TokenError::TypeRefused => Self::TypeRefused,
+            TokenError::KeysUnavailable => Self::KeysUnavailable,
+            TokenError::UnknownKey => Self::UnknownKey,
+            TokenError::DecryptionFailed => Self::DecryptionFailed,
+            TokenError::BadSignature => Self::BadSignature,
+            TokenError::MalformedClaims => Self::MalformedClaims,
+            TokenError::ClaimMissing => Self::ClaimMissing,
+            TokenError::Expired => Self::Expired,
+            TokenError::NotYetValid => Self::NotYetValid,
+            TokenError::IssuedInFuture => Self::IssuedInFuture,
+            TokenError::LifetimeTooLong => Self::LifetimeTooLong,
+            TokenError::WrongAudience => Self::WrongAudience,
+        }
+    }
+}
+
+impl From<ReplayRefusal> for Reason {
+    fn from(refusal: ReplayRefusal) -> Self {
+        match refusal {
+            ReplayRefusal::Unidentified => Self::ClaimMissing,
+            ReplayRefusal::Replayed => Self::Replayed,
+            ReplayRefusal::Unprovable => Self::ReplayUnprovable,
+            ReplayRefusal::StoreLost(_) => Self::StoreUnavailable,
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! The permit: all witnesses of one request together. Forwarding demands one, so that skipping a check does not compile.
+
+use super::policy::Endpoint;
+use crate::authn::{NotReplayed, Verified};
+use crate::identity::TokenHandling;
+use crate::issuer::IssuerId;
+use crate::request::CanonicalPath;
+use crate::route::RouteId;
+use http::HeaderValue;
+
+/// The permission to forward one request. Only `decide()` makes one.
+#[derive(Debug)]
+pub struct Permit {
+    route: RouteId,
+    path: CanonicalPath,
+    endpoint: Endpoint,
+    caller: Option<Caller>,
+}
+
+/// The proven caller of a guarded route.
+#[derive(Debug)]
+struct Caller {
+    token: Verified,
+    fresh: NotReplayed,
+    headers: Vec<(String, HeaderValue)>,
+    handling: TokenHandling,
+}
+
+/// What becomes of the client's credential headers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Credentials<'p> {
+    /// They are removed.
+    Drop,
+    /// They are forwarded as sent.
+    Keep,
+    /// They are removed, and this JWS is forwarded as a bearer token.
+    Replace(&'p str),
+}
+
+impl Permit {
+    pub(super) fn public(route: RouteId, path: CanonicalPath, endpoint: Endpoint) -> Self {
+        Self { route, path, endpoint, caller: None }
+    }
+
+    pub(super) fn guarded(
+        (route, path, endpoint): (RouteId, CanonicalPath, Endpoint),
+        token: Verified,
+        fresh: NotReplayed,
+        (headers, handling): (Vec<(String, HeaderValue)>, TokenHandling),
+    ) -> Self {
+        Self { route, path, endpoint, caller: Some(Caller { token, fresh, headers, handling }) }
+    }
+
+    /// The route.
+    #[must_use]
+    pub fn route(&self) -> RouteId {
+        self.route
+    }
+
+    /// The path in canonical form: the bytes that were matched are the bytes to forward.
+    #[must_use]
+    pub fn path(&self) -> &CanonicalPath {
+        &self.path
+    }
+
+    /// Where to.
+    #[must_use]
+    pub fn endpoint(&self) -> Endpoint {
+        self.endpoint
+    }
+
+    /// True when the route is public: nobody was asked who they are.
+    #[must_use]
+    pub fn is_public(&self) -> bool {
+        self.caller.is_none()
+    }
+
+    /// The issuer of the token.
+    #[must_use]
+    pub fn issuer(&self) -> Option<IssuerId> {
+        self.caller.as_ref().map(|caller| caller.token.issuer())
+    }
+
+    /// The verified token.
+    #[must_use]
+    pub fn token(&self) -> Option<&Verified> {
+        self.caller.as_ref().map(|caller| &caller.token)
+    }
+
+    /// The witness that the token's nonces were free.
+    #[must_use]
+    pub fn freshness(&self) -> Option<&NotReplayed> {
+        self.caller.as_ref().map(|caller| &caller.fresh)
+    }
+
+    /// The identity headers to set, after the firewall has stripped the client's.
+    #[must_use]
+    pub fn identity_headers(&self) -> &[(String, HeaderValue)] {
+        self.caller.as_ref().map_or(&[], |caller| &caller.headers)
+    }
+
+    /// What becomes of the client's credential headers. A public route has asked for none, and forwards none.
+    #[must_use]
+    pub fn credentials(&self) -> Credentials<'_> {
+        match &self.caller {
+            Some(caller) => match (caller.handling, caller.token.inner_token()) {
+                (TokenHandling::Keep, _) => Credentials::Keep,
+                (TokenHandling::Inner, Some(inner)) => Credentials::Replace(inner),
+                _ => Credentials::Drop,
+            },
+            None => Credentials::Drop,
+        }
+    }
+}

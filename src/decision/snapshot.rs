@@ -1,0 +1,52 @@
+//! One generation of the configuration: the rooms' policies joined by route. A request sees one, from first to last.
+
+use super::policy::{Endpoints, RoutePolicy};
+use crate::identity::{Firewall, IdentityPlan};
+use crate::issuer::Registry;
+use crate::route::{RouteId, RouteTable};
+use std::fmt;
+use std::sync::Arc;
+
+/// One generation of everything a decision rests on. Immutable; a reload swaps it whole.
+pub struct Snapshot {
+    /// Grows with each reload.
+    pub generation: u64,
+    /// Where requests want to go.
+    pub routes: RouteTable,
+    /// What each route asks, by [`RouteId`].
+    pub policies: Vec<RoutePolicy>,
+    /// What each route tells its upstream, by [`RouteId`].
+    pub identities: Vec<IdentityPlan>,
+    /// The headers no client may send through, on any route.
+    pub firewall: Firewall,
+    /// Whom we believe.
+    pub issuers: Registry,
+    /// Whom we forward to.
+    pub endpoints: Arc<dyn Endpoints>,
+}
+
+impl Snapshot {
+    /// The policy of `route`. Ids come from the same generation, so it is there; a foreign id finds nothing.
+    #[must_use]
+    pub fn policy(&self, route: RouteId) -> Option<&RoutePolicy> {
+        self.policies.get(route.index())
+    }
+
+    /// The name of `route` as a metric label.
+    #[must_use]
+    pub fn route_name(&self, route: Option<RouteId>) -> &str {
+        route.and_then(|route| self.policy(route)).map_or("none", |policy| &policy.name)
+    }
+
+    /// The name of `issuer` as a metric label.
+    #[must_use]
+    pub fn issuer_name(&self, issuer: Option<crate::issuer::IssuerId>) -> &str {
+        issuer.and_then(|issuer| self.issuers.profile(issuer)).map_or("none", |profile| &profile.name)
+    }
+}
+
+impl fmt::Debug for Snapshot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Snapshot").field("generation", &self.generation).field("routes", &self.policies.len()).finish()
+    }
+}

@@ -1,0 +1,103 @@
+//! The header firewall: which request headers never reach an upstream as the client sent them.
+//!
+//! Backends fold header names in their own ways: CGI and WSGI turn `-` into `_`, some servers drop what they don't
+//! like, and some compare without case. So names are compared in a folded form, in which every byte that is no letter
+//! or digit is a `-`; `X_User.Id` is `x-user-id` here.
+
+use std::collections::HashSet;
+
+/// Headers that would let a client rewrite the method or the path behind our back, by whichever convention the
+/// backend's framework follows.
+const OVERRIDES: [&str; 5] =
+    ["x-http-method", "x-http-method-override", "x-method-override", "x-original-url", "x-rewrite-url"];
+
+/// Headers that carry credentials, or claim who the client is; dropped unless a route keeps the token.
+const CREDENTIALS: [&str; 5] = ["authorization", "proxy-authorization", "dpop", "client-cert", "client-cert-chain"];
+
+/// The set of names to strip, the same for every route: a header that is an identity on one route is a forgery on all
+/// others.
+#[derive(Clone, Debug, Default)]
+pub struct Firewall {
+    names: HashSet<String>,
+    prefixes: Vec<String>,
+}
+
+impl Firewall {
+    /// A firewall for the declared identity `headers` and the extra `patterns` (`X-Legacy-*` strips by prefix).
+    #[must_use]
+    pub fn new<'a>(headers: impl IntoIterator<Item = &'a str>, patterns: impl IntoIterator<Item = &'a str>) -> Self {
+        let mut firewall = Self::default();
+        firewall.names.extend(OVERRIDES.map(str::to_owned));
+        firewall.names.insert("x-real-ip".to_owned());
+        firewall.names.extend(headers.into_iter().map(fold));
+        for pattern in patterns {
+            match pattern.strip_suffix('*') {
+                Some(prefix) => firewall.prefixes.push(fold(prefix)),
+                None => {
+                    firewall.names.insert(fold(pattern));
+                }
+            }
+        }
+        firewall
+    }
+
+    /// True when a client's header of this name must not be forwarded.
+    #[must_use]
+    pub fn strips(&self, name: &str) -> bool {
+        let folded = fold(name);
+        self.names.contains(&folded) || self.prefixes.iter().any(|prefix| folded.starts_with(prefix.as_str()))
+    }
+
+    /// True when the header carries a credential, in any spelling.
+    #[must_use]
+    pub fn is_credential(name: &str) -> bool {
+        CREDENTIALS.contains(&fold(name).as_str())
+    }
+}
+
+/// The form in which names are compared.
+#[must_use]
+pub fn fold(name: &str) -> String {
+    let fold_byte = |byte: u8| if byte.is_ascii_alphanumeric() { char::from(byte.to_ascii_lowercase()) } else { '-' };
+    name.bytes().map(fold_byte).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_spelling_of_a_declared_header_is_stripped() {
+        let firewall = Firewall::new(["X-User-Id"], ["X-Legacy-*"]);
+        for name in [
+            "X-User-Id",
+            "x-user-id",
+            "X_User_Id",
+            "X-USER_ID",
+            "x.user.id",
+            "X~User'Id",
+            "x-legacy-anything",
+            "X_LEGACY_role",
+        ] {
+            assert!(firewall.strips(name), "{name}");
+        }
+        for name in ["X-User", "X-User-Id2", "Accept", "X-Request-Id"] {
+            assert!(!firewall.strips(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn overrides_of_method_and_path_are_stripped_everywhere() {
+        let firewall = Firewall::new([], []);
+        for name in ["X-HTTP-Method-Override", "x_http_method", "X-Original-URL", "X-Rewrite-Url", "X-Real-IP"] {
+            assert!(firewall.strips(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn credentials_are_known_in_every_spelling() {
+        assert!(Firewall::is_credential("Authorization") && Firewall::is_credential("proxy_authorization"));
+        assert!(Firewall::is_credential("DPoP") && Firewall::is_credential("client_cert"));
+        assert!(!Firewall::is_credential("cookie"));
+    }
+}

@@ -1,0 +1,191 @@
+//! A bounded, exact table of claims in this process.
+
+use super::{Nonce, NonceKey, StoreError};
+use crate::clock::UnixTime;
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Expired entries dropped with each claim: more than one, so that the table shrinks while it is used.
+const PURGE_PER_CLAIM: usize = 4;
+
+/// A table of claims that forgets nothing before its time: a full one refuses.
+#[derive(Debug)]
+pub struct Ledger {
+    max_entries: usize,
+    entries: Mutex<Entries>,
+}
+
+#[derive(Debug, Default)]
+struct Entries {
+    claims: HashMap<NonceKey, Claim>,
+    by_expiry: BinaryHeap<Reverse<(UnixTime, NonceKey)>>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Claim {
+    used: u32,
+    keep_until: UnixTime,
+}
+
+impl Ledger {
+    /// An empty table of at most `max_entries` claims.
+    #[must_use]
+    pub fn new(max_entries: usize) -> Self {
+        Self { max_entries, entries: Mutex::default() }
+    }
+
+    /// Claims all `nonces` or none. `Ok(false)`: at least one was used up. `Err`: there is no room.
+    pub fn claim(&self, nonces: &[Nonce], now: UnixTime) -> Result<bool, StoreError> {
+        let mut entries = self.lock();
+        entries.purge(now, PURGE_PER_CLAIM);
+        if nonces.iter().any(|nonce| entries.is_spent(nonce, now)) {
+            return Ok(false);
+        }
+        let fresh = nonces.iter().filter(|nonce| !entries.claims.contains_key(&nonce.key)).count();
+        if entries.claims.len() + fresh > self.max_entries {
+            entries.purge(now, usize::MAX);
+            if entries.claims.len() + fresh > self.max_entries {
+                return Err(StoreError::Full);
+            }
+        }
+        for nonce in nonces {
+            entries.record(nonce, now);
+        }
+        Ok(true)
+    }
+
+    /// True when a claim of all `nonces` would succeed now.
+    #[must_use]
+    pub fn is_free(&self, nonces: &[Nonce], now: UnixTime) -> bool {
+        let entries = self.lock();
+        !nonces.iter().any(|nonce| entries.is_spent(nonce, now))
+    }
+
+    /// Takes one use of each nonce back.
+    pub fn release(&self, nonces: &[Nonce]) {
+        let mut entries = self.lock();
+        for nonce in nonces {
+            if let Some(claim) = entries.claims.get_mut(&nonce.key) {
+                claim.used = claim.used.saturating_sub(1);
+            }
+        }
+    }
+
+    /// The number of claims held, expired ones that were not yet dropped included.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.lock().claims.len()
+    }
+
+    /// True when nothing is held.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// A panic can't leave the table half written (no call in between can panic), so a poisoned lock is sound.
+    fn lock(&self) -> MutexGuard<'_, Entries> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Entries {
+    fn is_spent(&self, nonce: &Nonce, now: UnixTime) -> bool {
+        self.claims.get(&nonce.key).is_some_and(|claim| claim.keep_until > now && claim.used >= nonce.uses)
+    }
+
+    fn record(&mut self, nonce: &Nonce, now: UnixTime) {
+        let claim = self.claims.entry(nonce.key).or_insert(Claim { used: 0, keep_until: nonce.keep_until });
+        if claim.keep_until <= now {
+            claim.used = 0;
+        }
+        claim.used = claim.used.saturating_add(1);
+        claim.keep_until = claim.keep_until.max(nonce.keep_until);
+        if claim.used == 1 || claim.keep_until == nonce.keep_until {
+            self.by_expiry.push(Reverse((claim.keep_until, nonce.key)));
+        }
+    }
+
+    fn purge(&mut self, now: UnixTime, at_most: usize) {
+        for _ in 0..at_most {
+            match self.by_expiry.peek() {
+                Some(Reverse((expiry, _))) if *expiry <= now => {}
+                _ => return,
+            }
+            let Some(Reverse((_, key))) = self.by_expiry.pop() else { return };
+            // The heap may hold an older date of a claim that was since prolonged.
+            if self.claims.get(&key).is_some_and(|claim| claim.keep_until <= now) {
+                self.claims.remove(&key);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    fn nonce(id: &str, uses: u32, keep_until: i64) -> Nonce {
+        Nonce { key: NonceKey::new("jti", "issuer", id), uses, keep_until: UnixTime::from_seconds(keep_until) }
+    }
+
+    fn at(seconds: i64) -> UnixTime {
+        UnixTime::from_seconds(seconds)
+    }
+
+    #[test]
+    fn the_second_claim_is_refused_until_the_first_expires() {
+        let ledger = Ledger::new(10);
+        assert_eq!(ledger.claim(&[nonce("a", 1, 10)], at(0)), Ok(true));
+        assert_eq!(ledger.claim(&[nonce("a", 1, 10)], at(9)), Ok(false));
+        assert_eq!(ledger.claim(&[nonce("a", 1, 20)], at(10)), Ok(true));
+    }
+
+    #[test]
+    fn several_nonces_are_claimed_together_or_not_at_all() {
+        let ledger = Ledger::new(10);
+        assert_eq!(ledger.claim(&[nonce("a", 1, 10)], at(0)), Ok(true));
+        assert_eq!(ledger.claim(&[nonce("b", 1, 10), nonce("a", 1, 10)], at(0)), Ok(false));
+        assert_eq!(ledger.claim(&[nonce("b", 1, 10)], at(0)), Ok(true));
+    }
+
+    #[test]
+    fn a_full_table_refuses_and_evicts_no_live_claim() {
+        let ledger = Ledger::new(2);
+        assert_eq!(ledger.claim(&[nonce("a", 1, 10)], at(0)), Ok(true));
+        assert_eq!(ledger.claim(&[nonce("b", 1, 10)], at(0)), Ok(true));
+        assert_eq!(ledger.claim(&[nonce("c", 1, 10)], at(0)), Err(StoreError::Full));
+        assert_eq!(ledger.claim(&[nonce("a", 1, 10)], at(0)), Ok(false));
+        assert_eq!(ledger.claim(&[nonce("c", 1, 20)], at(10)), Ok(true));
+        assert_eq!(ledger.len(), 1);
+    }
+
+    #[test]
+    fn a_counted_token_is_good_for_exactly_its_uses() {
+        let ledger = Ledger::new(10);
+        let answers: Vec<_> = (0..4).map(|_| ledger.claim(&[nonce("a", 3, 10)], at(0))).collect();
+        assert_eq!(answers, [Ok(true), Ok(true), Ok(true), Ok(false)]);
+        ledger.release(&[nonce("a", 3, 10)]);
+        assert_eq!(ledger.claim(&[nonce("a", 3, 10)], at(0)), Ok(true));
+    }
+
+    #[test]
+    fn of_many_simultaneous_presenters_exactly_one_wins() {
+        let ledger = Ledger::new(1000);
+        let won = AtomicUsize::new(0);
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    for id in 0..100 {
+                        if ledger.claim(&[nonce(&id.to_string(), 1, 10)], at(0)) == Ok(true) {
+                            won.fetch_add(1, Ordering::Relaxed);
+                        }
+                    }
+                });
+            }
+        });
+        assert_eq!(won.into_inner(), 100);
+    }
+}
