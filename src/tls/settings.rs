@@ -13,10 +13,11 @@ pub enum TlsVersion {
     V1_3,
 }
 
-/// What a handshake gets whose server name no certificate covers.
+/// What a handshake gets whose server name no certificate covers. One that names no server at all gets the default
+/// certificate either way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum UnknownSni {
-    /// A fatal alert. A handshake without any server name still gets the default certificate's alert, too.
+    /// A fatal alert.
     #[default]
     Reject,
     /// The first certificate.
