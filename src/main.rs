@@ -1,5 +1,5 @@
 //! The `tollgate` command: arguments in, exit code out; everything else lives in the library.
 
 fn main() -> std::process::ExitCode {
-    std::process::ExitCode::SUCCESS
+    tollgate::cli::main()
 }

@@ -163,9 +163,11 @@ impl Opening<'_> {
     fn encrypted(&self, jwe: &JweParts<'_>) -> Result<Opened, TokenError> {
         let (key_algorithm, encryption) = self.check_jwe_header(&jwe.header)?;
         let keys = self.profile.keys.decryption().ok_or(TokenError::KeysUnavailable)?;
-        let key = keys.select(jwe.header.kid(), key_algorithm, encryption).ok_or(TokenError::UnknownKey)?;
+        let candidates = keys.select(jwe.header.kid.as_deref(), key_algorithm, encryption);
+        let candidates = candidates.map_err(|_| TokenError::UnknownKey)?;
         let watch = Stopwatch::start();
-        let plain = jose::decrypt(jwe, key_algorithm, encryption, key).map_err(|_| TokenError::DecryptionFailed)?;
+        let plain = candidates.iter().find_map(|key| jose::decrypt(jwe, key_algorithm, encryption, key).ok());
+        let plain = plain.ok_or(TokenError::DecryptionFailed)?;
         self.observer.verified(key_algorithm.name(), watch.elapsed());
         if self.contract().form == Form::Sealed {
             let claims = Claims::parse(&plain).map_err(|_| TokenError::MalformedClaims)?;
@@ -185,14 +187,14 @@ impl Opening<'_> {
 
     fn check_jwe_header(&self, header: &JoseHeader) -> Result<(KeyAlgorithm, ContentEncryption), TokenError> {
         let contract = self.contract();
-        let algorithm = KeyAlgorithm::from_name(header.alg()).filter(|alg| contract.key_algorithms.contains(alg));
-        let encryption = header.enc().and_then(ContentEncryption::from_name);
+        let algorithm = KeyAlgorithm::from_name(&header.alg).filter(|alg| contract.key_algorithms.contains(alg));
+        let encryption = header.enc.as_deref().and_then(ContentEncryption::from_name);
         let encryption = encryption.filter(|enc| contract.content_encryptions.contains(enc));
         let pair = algorithm.zip(encryption).ok_or(TokenError::AlgorithmRefused)?;
-        let nested_cty = header.cty().is_some_and(|cty| matches!(media_type(cty).as_str(), "jwt" | "at+jwt"));
+        let nested_cty = header.cty.as_deref().is_some_and(|cty| matches!(media_type(cty).as_str(), "jwt" | "at+jwt"));
         match contract.form {
             Form::Nested if !nested_cty => Err(TokenError::TypeRefused),
-            Form::Sealed if header.cty().is_some() || !contract.types.accept(header.typ()) => {
+            Form::Sealed if header.cty.is_some() || !contract.types.accept(header.typ.as_deref()) => {
                 Err(TokenError::TypeRefused)
             }
             _ => Ok(pair),
@@ -201,17 +203,14 @@ impl Opening<'_> {
 
     fn verify(&self, jws: &JwsParts<'_>) -> Result<(), TokenError> {
         let contract = self.contract();
-        let algorithm = SigningAlgorithm::from_name(jws.header.alg())
+        let algorithm = SigningAlgorithm::from_name(&jws.header.alg)
             .filter(|algorithm| contract.signing_algorithms.contains(algorithm))
             .ok_or(TokenError::AlgorithmRefused)?;
-        if !contract.types.accept(jws.header.typ()) || jws.header.cty().is_some() {
+        if !contract.types.accept(jws.header.typ.as_deref()) {
             return Err(TokenError::TypeRefused);
         }
         let keys = self.profile.keys.verification(self.now).ok_or(TokenError::KeysUnavailable)?;
-        let candidates = keys.set.select(jws.header.kid(), algorithm);
-        if candidates.is_empty() {
-            return Err(TokenError::UnknownKey);
-        }
+        let candidates = keys.set.select(jws.header.kid.as_deref(), algorithm).map_err(|_| TokenError::UnknownKey)?;
         let watch = Stopwatch::start();
         let proven = candidates.iter().any(|key| key.verify(algorithm, jws.signing_input.as_bytes(), &jws.signature).is_ok());
         self.observer.verified(algorithm.name(), watch.elapsed());
@@ -231,8 +230,8 @@ impl Opening<'_> {
 /// Claims replicated in the JWE header must be those inside (RFC 7519 §5.3).
 fn check_replicated(header: &JoseHeader, claims: &Claims) -> Result<(), TokenError> {
     let same = |outer: Option<&str>, inner: Option<&str>| outer.is_none() || outer == inner;
-    let audiences_agree = header.audiences().is_none_or(|audiences| audiences == claims.audiences());
-    if same(header.issuer(), claims.issuer()) && same(header.subject(), claims.subject()) && audiences_agree {
+    let audiences_agree = header.aud.as_deref().is_none_or(|audiences| audiences == claims.audiences());
+    if same(header.iss.as_deref(), claims.issuer()) && same(header.sub.as_deref(), claims.subject()) && audiences_agree {
         Ok(())
     } else {
         Err(TokenError::HeaderRefused)

@@ -55,10 +55,10 @@ impl Registry {
     /// decryption key, else the only issuer of an encrypted form.
     pub fn choose_encrypted(&self, candidates: &[IssuerId], header: &JoseHeader) -> Result<IssuerId, Unchosen> {
         let of_form = self.of_form(candidates, true)?;
-        if let Some(iss) = header.issuer() {
+        if let Some(iss) = header.iss.as_deref() {
             return self.with_issuer(&of_form, iss).ok_or(Unchosen::Unknown);
         }
-        if let Some(kid) = header.kid() {
+        if let Some(kid) = header.kid.as_deref() {
             let holds = |id: &IssuerId| {
                 let keys = self.profile(*id).and_then(|profile| profile.keys.decryption());
                 keys.is_some_and(|keys| keys.has_kid(kid))

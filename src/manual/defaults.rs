@@ -1,0 +1,17 @@
+//! Every default and its reason.
+//!
+//! | key | default | why |
+//! |---|---|---|
+//! | `access` | none: it must be written | a forgotten line must not make a route public |
+//! | `token.form`, `signing_algorithms` | none: they must be written | a gateway that lets the token choose has no policy (RFC 8725 §3.1) |
+//! | `token.types` | `at+jwt`, `JWT` or none | what access tokens carry in the field; a DPoP proof or a log-out notice is never accepted, even when listed |
+//! | `token.leeway` | 10 s | covers clocks kept by NTP; more would prolong every stolen token |
+//! | `token.max_size` | 8 KiB | larger than any honest access token, small enough to refuse before crypto |
+//! | `access.replay` | `none` | ordinary bearer tokens are presented again and again; one-time use is a contract with the issuer |
+//! | `access.on_loss` | `closed` | a store that can't say whether a token was used has not said that it wasn't |
+//! | `identity.token` | `drop` | a backend that never sees the token can't leak it |
+//! | `headers.*.encoding` | `reject` | a value that two programs read differently is not an identity |
+//! | `tls.unknown_sni` | `reject` | a client that asks for another name wants another server |
+//! | `tls.min_version` | 1.2 | older versions have known breaks (RFC 8996) |
+//! | `store` | embedded | works without anything else; it forgets on restart, and says so by `replay_unprovable` |
+//! | `admin.address` | loopback | the admin listener tells what the public must not know |

@@ -1,0 +1,26 @@
+//! A request's way.
+//!
+//! ```text
+//! socket ─ tls ─ proxy/ingress ─ request ─ decision ─ (route, authn, replay) ─ permit ─ identity ─ proxy/egress ─ upstream
+//!                                              └── denial ── proxy/respond
+//! ```
+//!
+//! 1. **Framing and size.** `proxy/ingress` turns what pingora parsed into [`Facts`](crate::request::Facts). What two
+//!    programs could frame differently is refused and the connection closed.
+//! 2. **Path.** [`CanonicalPath`](crate::request::CanonicalPath): one form, or 400. The bytes that are matched are the
+//!    bytes that are forwarded.
+//! 3. **Host.** The `Host` must be the server name of the handshake, or 421.
+//! 4. **Route.** [`RouteTable`](crate::route::RouteTable): host, then path, then method. A wrong method is 405 and does
+//!    not fall through to a laxer route.
+//! 5. **Credential.** Exactly one, or 400.
+//! 6. **Token.** [`authn::token`](crate::authn::token): size, form, issuer, JOSE header, all before any crypto; then
+//!    decryption and signature; then the claims' times and audience.
+//! 7. **Binding.** A token with `cnf` is refused by a route that can't check it.
+//! 8. **Authorization.** Audiences of the route, scopes, the `when` condition.
+//! 9. **Identity.** The headers for the upstream are computed, because that can fail too.
+//! 10. **Upstream.** An endpoint is chosen, because there may be none.
+//! 11. **Replay.** The one-time claim: one atomic step, the last. A request refused before it has spent nothing.
+//! 12. **Forwarding.** [`Permit`](crate::decision::Permit) in hand, `proxy/egress` strips what a client could fake and
+//!     sets what was proven.
+//!
+//! The whole order is [`decide()`](crate::decision::decide()), on one screen. `explain` asks the same function.
