@@ -11,8 +11,7 @@ mod redis;
 
 pub use embedded::EmbeddedStore;
 pub use ledger::Ledger;
-#[cfg(feature = "server")]
-pub use self::redis::{RedisSettings, RedisStore};
+// LOCAL pub use self::redis::{RedisSettings, RedisStore};
 
 use crate::clock::UnixTime;
 use async_trait::async_trait;

@@ -125,7 +125,7 @@ table! {
     claim_releases IntCounterVec(&[]) "claim_releases_total" ["result"] "Claims given back because no byte reached an upstream.";
     store_degraded IntGaugeVec(&[]) "store_degraded" [] "1 while the store does not answer.";
     store_epoch GaugeVec(&[]) "store_epoch_timestamp_seconds" [] "Since when the store has not forgotten.";
-    issuer_keys IntGaugeVec(&[]) "issuer_keys" ["issuer"] "1 while the issuer has keys that may be believed.";
+    issuer_keys IntGaugeVec(&[]) "issuer_keys" ["issuer"] "Keys of the issuer that may be believed.";
     tls_handshakes IntCounterVec(&[]) "tls_handshakes_total" ["version", "result"] "TLS handshakes: done, unknown_name or failed.";
     certificate_expiry IntGaugeVec(&[]) "certificate_expiry_timestamp_seconds" ["name"] "When the certificate for the name expires.";
     connections IntGaugeVec(&[]) "connections" ["listener"] "Open connections.";
@@ -227,9 +227,9 @@ impl Metrics {
         }
     }
 
-    /// Notes whether `issuer` has keys.
-    pub fn issuer(&self, issuer: &str, has_keys: bool) {
-        self.families.issuer_keys.with_label_values(&[issuer]).set(i64::from(has_keys));
+    /// Notes how many keys `issuer` has.
+    pub fn issuer(&self, issuer: &str, keys: usize) {
+        self.families.issuer_keys.with_label_values(&[issuer]).set(i64::try_from(keys).unwrap_or(i64::MAX));
     }
 }
 
