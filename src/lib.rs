@@ -63,12 +63,10 @@ pub mod admin;
 #[cfg(feature = "server")]
 pub mod proxy;
 
-#[cfg(feature = "server")]
-pub mod config;
+// LOCAL pub mod config;
 
 #[cfg(feature = "server")]
 pub mod app;
-#[cfg(feature = "server")]
-pub mod cli;
+// LOCAL pub mod cli;
 
 pub mod manual;
