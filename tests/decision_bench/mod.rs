@@ -18,7 +18,7 @@ use tollgate::jose::{self, ContentEncryption, DecryptionKeySet, KeyAlgorithm, Si
 use tollgate::observe::{ClaimResult, Observer};
 use tollgate::request::{Facts, TransportFacts};
 use tollgate::route::{Match, Pattern, RouteId, RouteTable, RouteTableBuilder};
-use tollgate::store::{ClaimAnswer, EmbeddedStore, Nonce, Receipt, Store, StoreError};
+use tollgate::store::{ClaimAnswer, EmbeddedStore, IfUnknown, Nonce, Receipt, Store, StoreError};
 
 /// A path the route's condition lets through.
 pub const PASSING_PATH: &str = "/orders/17";
@@ -78,7 +78,7 @@ struct Lost;
 
 #[async_trait::async_trait]
 impl Store for Lost {
-    async fn claim(&self, _: &[Nonce], _: UnixTime) -> ClaimAnswer {
+    async fn claim(&self, _: &[Nonce], _: UnixTime, _: IfUnknown) -> ClaimAnswer {
         ClaimAnswer::Unknown(StoreError::Timeout)
     }
     async fn release(&self, _: &Receipt) {}

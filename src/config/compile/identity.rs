@@ -11,7 +11,8 @@ use crate::config::schema::identity::{
 use crate::config::schema::value::HeaderName;
 use crate::config::site::Site;
 use crate::decision::Access;
-use crate::identity::{Encoding, Firewall, Format, HeaderRule, IdentityPlan, TokenHandling, fold};
+use crate::identity::firewall::fold;
+use crate::identity::{Encoding, Firewall, Format, HeaderRule, IdentityPlan, TokenHandling};
 use crate::issuer::Form;
 
 /// Headers that frame a message, route it, or are the gateway's own to set, in folded form.
