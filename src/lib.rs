@@ -63,10 +63,12 @@ pub mod admin;
 #[cfg(feature = "server")]
 pub mod proxy;
 
-// LOCAL pub mod config;
+#[cfg(feature = "server")]
+pub mod config;
 
 #[cfg(feature = "server")]
 pub mod app;
-// LOCAL pub mod cli;
+#[cfg(feature = "server")]
+pub mod cli;
 
 pub mod manual;
