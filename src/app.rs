@@ -136,7 +136,10 @@ impl App {
         let settings = &self.shared.settings;
         if orders.wait(&mut running).await == Order::Drain {
             self.draining.store(true, Ordering::Release);
-            info!("draining: not ready for {:?}, then {:?} for requests in flight", settings.drain_delay, settings.shutdown_grace);
+            info!(
+                "draining: not ready for {:?}, then {:?} for requests in flight",
+                settings.drain_delay, settings.shutdown_grace
+            );
             tokio::time::sleep(settings.drain_delay).await;
             // A closed channel means that nothing runs any more.
             let _ = ending.send(true);

@@ -37,8 +37,8 @@ pub mod clock;
 pub mod observe;
 pub mod secret;
 
-pub mod request;
 pub mod jose;
+pub mod request;
 
 pub mod issuer;
 pub mod route;
@@ -61,10 +61,12 @@ pub mod admin;
 #[cfg(feature = "server")]
 pub mod proxy;
 
-// LOCAL pub mod config;
+#[cfg(feature = "server")]
+pub mod config;
 
 #[cfg(feature = "server")]
 pub mod app;
-// LOCAL pub mod cli;
+#[cfg(feature = "server")]
+pub mod cli;
 
 pub mod manual;

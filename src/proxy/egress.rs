@@ -85,7 +85,8 @@ fn fixed_host(context: &Context) -> Option<HeaderValue> {
 
 /// HTTP/2 may split cookies over several fields, which HTTP/1.1 may not (RFC 9113 §8.2.3).
 fn join_cookies(upstream_request: &mut RequestHeader) -> Result<()> {
-    let cookies: Vec<&[u8]> = upstream_request.headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    let cookies: Vec<&[u8]> =
+        upstream_request.headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes).collect();
     if cookies.len() < 2 {
         return Ok(());
     }

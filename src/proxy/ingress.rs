@@ -194,7 +194,8 @@ mod tests {
 
     #[test]
     fn one_length_or_one_chunked_coding_frames_a_body() {
-        for fields in ["", "Content-Length: 5\r\n", "Transfer-Encoding: chunked\r\n", "transfer-encoding:CHUNKED \r\n"] {
+        for fields in ["", "Content-Length: 5\r\n", "Transfer-Encoding: chunked\r\n", "transfer-encoding:CHUNKED \r\n"]
+        {
             assert_eq!(framing(&format!("POST / HTTP/1.1\r\nHost: a.test\r\n{fields}\r\n")), Ok(()), "{fields}");
         }
     }
@@ -210,7 +211,11 @@ mod tests {
             "X: 1\n",
             "X: 1\r2\r\n",
         ] {
-            assert_eq!(framing(&format!("POST / HTTP/1.1\r\nHost: a.test\r\n{fields}\r\n")), Err(Reason::BadFraming), "{fields:?}");
+            assert_eq!(
+                framing(&format!("POST / HTTP/1.1\r\nHost: a.test\r\n{fields}\r\n")),
+                Err(Reason::BadFraming),
+                "{fields:?}"
+            );
         }
     }
 

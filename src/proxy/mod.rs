@@ -148,7 +148,7 @@ impl ProxyHttp for Gateway {
     /// The decision: made once, before anything is sent anywhere.
     async fn request_filter(&self, session: &mut Session, context: &mut Context) -> Result<bool> {
         let judged = self.judge(session.as_downstream(), context).await;
-        self.record_decision(context, &judged);
+        record::decision(context, &judged);
         match judged {
             Ok(permit) => context.permit(permit),
             Err(denial) => self.refuse(session.as_downstream_mut(), context, denial).await,
@@ -196,7 +196,12 @@ impl ProxyHttp for Gateway {
         Ok(())
     }
 
-    async fn response_filter(&self, _: &mut Session, response: &mut ResponseHeader, context: &mut Context) -> Result<()> {
+    async fn response_filter(
+        &self,
+        _: &mut Session,
+        response: &mut ResponseHeader,
+        context: &mut Context,
+    ) -> Result<()> {
         self.record_upstream_answer(context);
         egress::finish(response, context)
     }

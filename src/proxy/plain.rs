@@ -45,20 +45,24 @@ impl Redirector {
         if written.is_err() {
             session.set_keepalive(None);
         }
-        self.record(session, &located, &AccessLine {
-            time,
-            request_id: request_id.as_str(),
-            client: arrival.client,
-            method: session.req_header().method.as_str(),
-            path: session.req_header().uri.path(),
-            route: "none",
-            issuer: "none",
-            status: session.response_written().map_or(0, |response| response.status.as_u16()),
-            outcome: located.as_ref().err().map_or(Outcome::Public, |denial| Outcome::refused(denial.reason)),
-            reason: located.as_ref().err().map(|denial| denial.reason.label()),
-            upstream: None,
-            duration: watch.elapsed(),
-        });
+        self.record(
+            session,
+            &located,
+            &AccessLine {
+                time,
+                request_id: request_id.as_str(),
+                client: arrival.client,
+                method: session.req_header().method.as_str(),
+                path: session.req_header().uri.path(),
+                route: "none",
+                issuer: "none",
+                status: session.response_written().map_or(0, |response| response.status.as_u16()),
+                outcome: located.as_ref().err().map_or(Outcome::Public, |denial| Outcome::refused(denial.reason)),
+                reason: located.as_ref().err().map(|denial| denial.reason.label()),
+                upstream: None,
+                duration: watch.elapsed(),
+            },
+        );
     }
 
     fn record(&self, session: &ServerSession, located: &Result<String, Denial>, line: &AccessLine<'_>) {

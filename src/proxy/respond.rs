@@ -183,7 +183,10 @@ mod tests {
         denial.challenges.extend(Challenge::of(ChallengeKind::InvalidToken, Scheme::Bearer, &"orders".into(), None));
         let (header, body) = answer(&denial, Body::Problem, TO).unwrap();
         let json: serde_json::Value = serde_json::from_slice(&body).unwrap();
-        assert_eq!(json, serde_json::json!({"type": "about:blank", "title": "Unauthorized", "status": 401, "request_id": "r1"}));
+        assert_eq!(
+            json,
+            serde_json::json!({"type": "about:blank", "title": "Unauthorized", "status": 401, "request_id": "r1"})
+        );
         assert_eq!(header.headers["www-authenticate"], r#"Bearer realm="orders", error="invalid_token""#);
         assert_eq!(header.headers["content-length"], body.len().to_string().as_str());
         assert_eq!(header.headers["cache-control"], "no-store");

@@ -9,9 +9,10 @@ mod ledger;
 #[cfg(feature = "server")]
 mod redis;
 
+#[cfg(feature = "server")]
+pub use self::redis::{RedisSettings, RedisStore};
 pub use embedded::EmbeddedStore;
 pub use ledger::Ledger;
-// LOCAL pub use self::redis::{RedisSettings, RedisStore};
 
 use crate::clock::UnixTime;
 use async_trait::async_trait;

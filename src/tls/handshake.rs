@@ -63,12 +63,8 @@ pub fn listener(
 ) -> Result<(EngineSettings, SharedCertificates), TlsSetupError> {
     let certificates: SharedCertificates =
         Arc::new(ArcSwap::from_pointee(CertificateTable::new(settings.certificates.clone())));
-    let chooser = Chooser {
-        listener,
-        certificates: Arc::clone(&certificates),
-        unknown_sni: settings.unknown_sni,
-        on_handshake,
-    };
+    let chooser =
+        Chooser { listener, certificates: Arc::clone(&certificates), unknown_sni: settings.unknown_sni, on_handshake };
     let mut engine = EngineSettings::with_callbacks(Box::new(chooser)).map_err(|_| TlsSetupError)?;
     restrict(&mut engine, settings.min_version).map_err(|_| TlsSetupError)?;
     engine.set_alpn(if http2 { ALPN::H2H1 } else { ALPN::H1 });

@@ -16,7 +16,15 @@ const FORWARDING_PREFIX: &str = "x-forwarded";
 /// Headers a server acts on by itself. In their own spelling they are the engine's affair; in any other
 /// (`Content_Length`) they are a trick.
 const STRUCTURAL: [&str; 10] = [
-    "connection", "content-length", "content-type", "cookie", "expect", "host", "te", "trailer", "transfer-encoding",
+    "connection",
+    "content-length",
+    "content-type",
+    "cookie",
+    "expect",
+    "host",
+    "te",
+    "trailer",
+    "transfer-encoding",
     "upgrade",
 ];
 
@@ -132,9 +140,23 @@ mod tests {
     fn identity_forwarding_and_credentials_are_stripped_in_every_spelling() {
         let strips = rules(&Firewall::new(["X-User-Id"], []), Credentials::Drop);
         for header in [
-            "x-user-id", "x_user_id", "x-forwarded-for", "x_forwarded_for", "x-forwarded", "x-forwarded-user",
-            "forwarded", "x-real-ip", "true_client_ip", "x-request-id", "authorization", "proxy_authorization", "dpop",
-            "client-cert", "content_length", "transfer_encoding", "x-http-method-override",
+            "x-user-id",
+            "x_user_id",
+            "x-forwarded-for",
+            "x_forwarded_for",
+            "x-forwarded",
+            "x-forwarded-user",
+            "forwarded",
+            "x-real-ip",
+            "true_client_ip",
+            "x-request-id",
+            "authorization",
+            "proxy_authorization",
+            "dpop",
+            "client-cert",
+            "content_length",
+            "transfer_encoding",
+            "x-http-method-override",
         ] {
             assert!(strips(header), "{header}");
         }
