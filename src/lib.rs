@@ -10,8 +10,8 @@
 //! `use crate::` edge against it.
 //!
 //! ```layers
-//! 0 clock secret observe
-//! 1 jose request
+//! 0 clock secret
+//! 1 jose request observe
 //! 2 store route issuer
 //! 3 limit authn identity
 //! 4 session
@@ -19,7 +19,9 @@
 //! 6 upstream telemetry tls
 //! 7 proxy admin
 //! 8 config
-//! 9 app cli main
+//! 9 app
+//! 10 cli
+//! 11 main
 //! ```
 //!
 //! `identity` lies below `decision`, because the values for the upstream are computed *before* the nonce is claimed:

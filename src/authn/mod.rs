@@ -2,6 +2,8 @@
 
 pub mod replay;
 pub mod token;
+pub mod verdict_cache;
 
 pub use replay::{NotReplayed, OnLoss, ReplayGuard, ReplayMode, ReplayRefusal};
 pub use token::{Opened, TokenError, Verified};
+pub use verdict_cache::VerdictCache;

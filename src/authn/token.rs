@@ -60,6 +60,8 @@ pub struct Opened {
     issuer: IssuerId,
     /// The JWS out of a JWE.
     inner: Option<Arc<str>>,
+    /// The generation of verification keys that proved it; `None` for sealed tokens, whose keys are fixed.
+    key_generation: Option<u64>,
 }
 
 /// The witness that a token was opened *and* its claims hold now. Only [`Opened::judge`] makes one.
@@ -156,8 +158,8 @@ impl Opening<'_> {
     }
 
     fn signed(&self, jws: &JwsParts<'_>, claims: Result<Claims, TokenError>) -> Result<Opened, TokenError> {
-        self.verify(jws)?;
-        self.opened(claims?, None)
+        let key_generation = self.verify(jws)?;
+        self.opened(claims?, None, Some(key_generation))
     }
 
     fn encrypted(&self, jwe: &JweParts<'_>) -> Result<Opened, TokenError> {
@@ -172,17 +174,18 @@ impl Opening<'_> {
         if self.contract().form == Form::Sealed {
             let claims = Claims::parse(&plain).map_err(|_| TokenError::MalformedClaims)?;
             check_replicated(&jwe.header, &claims)?;
-            return self.opened(claims, None);
+            return self.opened(claims, None, None);
         }
         // A JWE proves nothing about its sender: anyone can encrypt to a public key. The JWS inside does.
-        let text = std::str::from_utf8(&plain).map_err(|_| TokenError::WrongForm)?;
+        let text =
+            std::str::from_utf8(&plain).ok().filter(|text| !text.starts_with('{')).ok_or(TokenError::WrongForm)?;
         let Compact::Jws(jws) = jose::split(text).map_err(TokenError::from)? else {
             return Err(TokenError::WrongForm);
         };
-        self.verify(&jws)?;
+        let key_generation = self.verify(&jws)?;
         let claims = Claims::parse(&jws.payload).map_err(|_| TokenError::MalformedClaims)?;
         check_replicated(&jwe.header, &claims)?;
-        self.opened(claims, Some(text.into()))
+        self.opened(claims, Some(text.into()), Some(key_generation))
     }
 
     fn check_jwe_header(&self, header: &JoseHeader) -> Result<(KeyAlgorithm, ContentEncryption), TokenError> {
@@ -201,7 +204,8 @@ impl Opening<'_> {
         }
     }
 
-    fn verify(&self, jws: &JwsParts<'_>) -> Result<(), TokenError> {
+    /// Verifies the signature, and answers which generation of keys proved it.
+    fn verify(&self, jws: &JwsParts<'_>) -> Result<u64, TokenError> {
         let contract = self.contract();
         let algorithm = SigningAlgorithm::from_name(&jws.header.alg)
             .filter(|algorithm| contract.signing_algorithms.contains(algorithm))
@@ -212,17 +216,23 @@ impl Opening<'_> {
         let keys = self.profile.keys.verification(self.now).ok_or(TokenError::KeysUnavailable)?;
         let candidates = keys.set.select(jws.header.kid.as_deref(), algorithm).map_err(|_| TokenError::UnknownKey)?;
         let watch = Stopwatch::start();
-        let proven = candidates.iter().any(|key| key.verify(algorithm, jws.signing_input.as_bytes(), &jws.signature).is_ok());
+        let input = jws.signing_input.as_bytes();
+        let proven = candidates.iter().any(|key| key.verify(algorithm, input, &jws.signature).is_ok());
         self.observer.verified(algorithm.name(), watch.elapsed());
-        if proven { Ok(()) } else { Err(TokenError::BadSignature) }
+        if proven { Ok(keys.generation) } else { Err(TokenError::BadSignature) }
     }
 
     /// The proven claims must be of the issuer whose contract was applied.
-    fn opened(&self, claims: Claims, inner: Option<Arc<str>>) -> Result<Opened, TokenError> {
+    fn opened(
+        &self,
+        claims: Claims,
+        inner: Option<Arc<str>>,
+        key_generation: Option<u64>,
+    ) -> Result<Opened, TokenError> {
         match claims.issuer() {
             None => Err(TokenError::ClaimMissing),
             Some(iss) if iss != &*self.profile.issuer => Err(TokenError::UnknownIssuer),
-            Some(_) => Ok(Opened { claims: Arc::new(claims), issuer: self.issuer, inner }),
+            Some(_) => Ok(Opened { claims: Arc::new(claims), issuer: self.issuer, inner, key_generation }),
         }
     }
 }
@@ -231,7 +241,8 @@ impl Opening<'_> {
 fn check_replicated(header: &JoseHeader, claims: &Claims) -> Result<(), TokenError> {
     let same = |outer: Option<&str>, inner: Option<&str>| outer.is_none() || outer == inner;
     let audiences_agree = header.aud.as_deref().is_none_or(|audiences| audiences == claims.audiences());
-    if same(header.iss.as_deref(), claims.issuer()) && same(header.sub.as_deref(), claims.subject()) && audiences_agree {
+    if same(header.iss.as_deref(), claims.issuer()) && same(header.sub.as_deref(), claims.subject()) && audiences_agree
+    {
         Ok(())
     } else {
         Err(TokenError::HeaderRefused)
@@ -243,6 +254,14 @@ impl Opened {
     #[must_use]
     pub fn issuer(&self) -> IssuerId {
         self.issuer
+    }
+
+    /// True while the keys that proved this token are the ones its issuer has, and may be believed, at `now`.
+    #[must_use]
+    pub fn is_still_proven(&self, registry: &Registry, now: UnixTime) -> bool {
+        let Some(generation) = self.key_generation else { return true };
+        let keys = registry.profile(self.issuer).and_then(|profile| profile.keys.verification(now));
+        keys.is_some_and(|keys| keys.generation == generation)
     }
 
     /// Judges what depends on the moment and the contract: presence, times, lifetime, audience of the issuer.

@@ -82,7 +82,10 @@ mod tests {
     fn only_what_changed_is_shown_under_its_route() {
         let before = "route a\n  scopes: x\n  replay: none\nroute b\n  public\n";
         let after = "route a\n  scopes: x\n  replay: once\nroute b\n  public\nroute c\n  public\n";
-        assert_eq!(differences(before, after), ["route a", "-  replay: none", "+  replay: once", "route c", "+  public"]);
+        assert_eq!(
+            differences(before, after),
+            ["route a", "-  replay: none", "+  replay: once", "route c", "+  public"]
+        );
         assert!(differences(after, after).is_empty());
     }
 }

@@ -32,7 +32,10 @@ impl DevKit {
             write_private(&kit.decryption_key(), &pretty(&json!({ "keys": [key] }))?)?;
         }
         if !kit.admin_token().exists() {
-            write_private(&kit.admin_token(), &format!("{}{}\n", super::token::random_id()?, super::token::random_id()?))?;
+            write_private(
+                &kit.admin_token(),
+                &format!("{}{}\n", super::token::random_id()?, super::token::random_id()?),
+            )?;
         }
         if !kit.certificate().exists() {
             kit.write_certificate()?;
@@ -108,7 +111,11 @@ fn self_signed(key: &PKey<Private>) -> anyhow::Result<X509> {
     builder.append_extension(BasicConstraints::new().critical().ca().pathlen(0).build()?)?;
     builder.append_extension(KeyUsage::new().critical().digital_signature().key_cert_sign().build()?)?;
     builder.append_extension(ExtendedKeyUsage::new().server_auth().build()?)?;
-    let names = SubjectAlternativeName::new().dns("localhost").ip("127.0.0.1").ip("::1").build(&builder.x509v3_context(None, None))?;
+    let names = SubjectAlternativeName::new()
+        .dns("localhost")
+        .ip("127.0.0.1")
+        .ip("::1")
+        .build(&builder.x509v3_context(None, None))?;
     builder.append_extension(names)?;
     builder.sign(key, MessageDigest::sha256())?;
     Ok(builder.build())

@@ -76,7 +76,13 @@ impl Explain {
             }
             (None, None) => None,
         };
-        Ok(ExplainRequest { url: self.url.clone(), method: self.method.clone(), headers, token, ..ExplainRequest::default() })
+        Ok(ExplainRequest {
+            url: self.url.clone(),
+            method: self.method.clone(),
+            headers,
+            token,
+            ..ExplainRequest::default()
+        })
     }
 }
 

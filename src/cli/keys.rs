@@ -60,7 +60,8 @@ fn generate(alg: &str, purpose: Option<Purpose>, enc: &str, out: Option<PathBuf>
     if purpose.is_some_and(|purpose| (purpose == Purpose::Sig) != signs) {
         bail!("{alg} is for {}", if signs { "signing: --use sig" } else { "encryption: --use enc" });
     }
-    let encryption = jose::ContentEncryption::from_name(enc).with_context(|| format!("{enc} is no content encryption"))?;
+    let encryption =
+        jose::ContentEncryption::from_name(enc).with_context(|| format!("{enc} is no content encryption"))?;
     let key = jose::sign::generate(alg, encryption).map_err(|error| anyhow::anyhow!("{error}"))?;
     let text = format!("{}\n", serde_json::to_string_pretty(&key)?);
     match out {

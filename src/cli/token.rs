@@ -129,7 +129,8 @@ impl Mint {
         if cty.is_none() && !algorithm.is_symmetric() {
             bail!("anybody can encrypt to a public key: a token sealed with {name} would prove nothing");
         }
-        let encryption = ContentEncryption::from_name(&self.content_encryption).context("no such content encryption")?;
+        let encryption =
+            ContentEncryption::from_name(&self.content_encryption).context("no such content encryption")?;
         let mut header = Map::new();
         match cty {
             Some(cty) => header.insert("cty".into(), json!(cty)),

@@ -74,10 +74,13 @@ impl Condition {
         if source.len() > MAX_SOURCE || nesting(source) > MAX_NESTING {
             return Err(ConditionError::TooLarge);
         }
-        let program = Program::compile(source).map_err(|errors| ConditionError::Syntax(first_line(&errors.to_string())))?;
+        let program =
+            Program::compile(source).map_err(|errors| ConditionError::Syntax(first_line(&errors.to_string())))?;
         check_cost(program.expression(), false)?;
         let references = program.references();
-        if let Some(unknown) = references.variables().into_iter().find(|name| !VARIABLES.contains(name) && !name.starts_with('@')) {
+        if let Some(unknown) =
+            references.variables().into_iter().find(|name| !VARIABLES.contains(name) && !name.starts_with('@'))
+        {
             let loop_variable = declares(program.expression(), unknown);
             if !loop_variable {
                 return Err(ConditionError::UnknownVariable(unknown.to_owned()));
@@ -177,7 +180,8 @@ fn object<'j>(fields: impl ExactSizeIterator<Item = (&'j String, &'j Json)>) -> 
     if fields.len() > MAX_ITEMS {
         return None;
     }
-    let fields: Option<HashMap<String, Value>> = fields.map(|(name, json)| Some((name.clone(), value(json)?))).collect();
+    let fields: Option<HashMap<String, Value>> =
+        fields.map(|(name, json)| Some((name.clone(), value(json)?))).collect();
     Some(Value::from(fields?))
 }
 
@@ -199,7 +203,9 @@ fn check_cost(expression: &IdedExpr, in_macro: bool) -> Result<(), ConditionErro
 /// True when some macro of the expression declares `name` as its loop variable.
 fn declares(expression: &IdedExpr, name: &str) -> bool {
     let here = match &expression.expr {
-        Expr::Comprehension(all) => all.iter_var == name || all.iter_var2.as_deref() == Some(name) || all.accu_var == name,
+        Expr::Comprehension(all) => {
+            all.iter_var == name || all.iter_var2.as_deref() == Some(name) || all.accu_var == name
+        }
         _ => false,
     };
     here || children(expression).into_iter().any(|child| declares(child, name))
@@ -298,7 +304,14 @@ mod tests {
     fn an_error_never_lets_through() {
         let many: Vec<usize> = (0..300).collect();
         let claims = format!(r#"{{"tenant":"acme","many":{many:?}}}"#);
-        for condition in ["!claims.banned", "claims.tenant", "claims.tenant > 3", "claims.many.exists(i, i == 1)", r#"request.headers["authorization"] != """#, "1 / 0 == 1"] {
+        for condition in [
+            "!claims.banned",
+            "claims.tenant",
+            "claims.tenant > 3",
+            "claims.many.exists(i, i == 1)",
+            r#"request.headers["authorization"] != """#,
+            "1 / 0 == 1",
+        ] {
             assert!(!holds(condition, &claims), "{condition}");
         }
     }

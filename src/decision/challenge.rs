@@ -58,7 +58,10 @@ mod tests {
         let text = |kind| Challenge::of(kind, Scheme::Bearer, &realm, Some(&scope)).map(|c| c.to_string());
         assert_eq!(text(ChallengeKind::None), None);
         assert_eq!(text(ChallengeKind::Ask).as_deref(), Some("Bearer realm=\"orders\""));
-        assert_eq!(text(ChallengeKind::InvalidToken).as_deref(), Some("Bearer realm=\"orders\", error=\"invalid_token\""));
+        assert_eq!(
+            text(ChallengeKind::InvalidToken).as_deref(),
+            Some("Bearer realm=\"orders\", error=\"invalid_token\"")
+        );
         assert_eq!(
             text(ChallengeKind::InsufficientScope).as_deref(),
             Some("Bearer realm=\"orders\", error=\"insufficient_scope\", scope=\"orders:read\"")

@@ -3,7 +3,7 @@
 use super::authorize::{Request, has_scopes};
 use super::trace::{Stage, StageResult, Trace};
 use super::{Challenge, Denial, Endpoint, Guard, Memory, Reason, RoutePolicy, Snapshot};
-use crate::authn::replay::{self, NotReplayed, ReplayRefusal};
+use crate::authn::replay::{self, NotReplayed, ReplayMode, ReplayRefusal};
 use crate::authn::token::{self, Opened, TokenError, Verified};
 use crate::identity::TokenHandling;
 use crate::issuer::{IssuerId, IssuerProfile};
@@ -77,7 +77,9 @@ impl<'c> Course<'c> {
         match &self.facts.transport.server_name {
             Some(name) if Host::parse(name).as_ref() != Some(&authority.host) => {
                 let name = Arc::clone(name);
-                Err(self.refuse(Stage::Host, Reason::Misdirected, || format!("{authority}, but the handshake named {name}")))
+                Err(self.refuse(Stage::Host, Reason::Misdirected, || {
+                    format!("{authority}, but the handshake named {name}")
+                }))
             }
             _ => Ok(self.pass(Stage::Host, authority.host, Host::to_string)),
         }
@@ -108,15 +110,16 @@ impl<'c> Course<'c> {
         match credentials::find(self.facts.headers) {
             Ok(credential) => {
                 self.scheme = credential.scheme;
-                Ok(self.pass(Stage::Credential, credential, |found| format!("{} token, {} bytes", found.scheme.name(), found.token.len())))
+                Ok(self.pass(Stage::Credential, credential, |found| {
+                    format!("{} token, {} bytes", found.scheme.name(), found.token.len())
+                }))
             }
             Err(error) => Err(self.refuse(Stage::Credential, Reason::from(error), || error)),
         }
     }
 
     pub(super) fn open(&mut self, guard: &Guard, credential: &Credential<'_>) -> Result<Opened, Reason> {
-        let issuers = &self.snapshot.issuers;
-        match token::open(issuers, &guard.issuers, credential.token, self.facts.now, self.observer) {
+        match self.open_or_recall(guard, credential.token) {
             Ok(opened) => {
                 self.issuer = Some(opened.issuer());
                 let name = self.snapshot.issuer_name(self.issuer);
@@ -126,9 +129,31 @@ impl<'c> Course<'c> {
             Err(refused) => {
                 self.issuer = refused.issuer;
                 let name = self.snapshot.issuer_name(refused.issuer);
-                Err(self.refuse(Stage::Token, Reason::from(refused.error), || format!("{}; issuer: {name}", refused.error)))
+                Err(self
+                    .refuse(Stage::Token, Reason::from(refused.error), || format!("{}; issuer: {name}", refused.error)))
             }
         }
+    }
+
+    /// Opens the token, or recalls the verdict on these very bytes. One-time tokens come once: they go past the cache.
+    fn open_or_recall(&self, guard: &Guard, token: &str) -> Result<Opened, token::Refused> {
+        let (issuers, now) = (&self.snapshot.issuers, self.facts.now);
+        let open = || token::open(issuers, &guard.issuers, token, now, self.observer);
+        let Memory::Live(memory) = self.memory else { return open() };
+        if guard.replay != ReplayMode::None {
+            self.observer.verdict_cache("bypass");
+            return open();
+        }
+        let key = memory.verdicts.key(token, self.snapshot.generation);
+        let recalled = memory.verdicts.find(key, issuers, now).filter(|known| guard.issuers.contains(&known.issuer()));
+        if let Some(opened) = recalled {
+            self.observer.verdict_cache("hit");
+            return Ok(opened);
+        }
+        self.observer.verdict_cache("miss");
+        let opened = open()?;
+        memory.verdicts.remember(key, &opened, token.len());
+        Ok(opened)
     }
 
     pub(super) fn judge(&mut self, opened: Opened) -> Result<Verified, Reason> {
@@ -203,7 +228,9 @@ impl<'c> Course<'c> {
             }
         };
         match found {
-            Some(endpoint) => Ok(self.pass(Stage::Upstream, endpoint, |endpoint| format!("endpoint {}", endpoint.index))),
+            Some(endpoint) => {
+                Ok(self.pass(Stage::Upstream, endpoint, |endpoint| format!("endpoint {}", endpoint.index)))
+            }
             None => Err(self.refuse(Stage::Upstream, Reason::UpstreamUnavailable, || "no endpoint is available")),
         }
     }
@@ -219,9 +246,9 @@ impl<'c> Course<'c> {
             Err(refusal) => return Err(self.refuse(Stage::Replay, Reason::from(refusal), || refusal)),
         };
         let answer = match self.memory {
-            Memory::Live(replay) => replay.claim(&demand, guard.on_loss, self.facts.now, self.observer).await,
-            Memory::Peek(replay) => {
-                replay.peek(&demand, guard.on_loss, self.facts.now).await.map(|()| NotReplayed::not_asked())
+            Memory::Live(memory) => memory.replay.claim(&demand, guard.on_loss, self.facts.now, self.observer).await,
+            Memory::Peek(memory) => {
+                memory.replay.peek(&demand, guard.on_loss, self.facts.now).await.map(|()| NotReplayed::not_asked())
             }
             Memory::Absent => {
                 self.trace.note(Stage::Replay, StageResult::NotVisible, || "needs a running gateway");

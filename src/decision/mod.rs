@@ -20,18 +20,26 @@ pub use redirect::redirect;
 pub use snapshot::Snapshot;
 pub use trace::{Stage, StageResult, Trace};
 
-use crate::authn::ReplayGuard;
+use crate::authn::{ReplayGuard, VerdictCache};
 use crate::observe::Observer;
 use crate::request::Facts;
 use course::Course;
 
+/// What outlives a request, and a reload.
+pub struct Recollection {
+    /// The nonces that were claimed.
+    pub replay: ReplayGuard,
+    /// The tokens that were opened.
+    pub verdicts: VerdictCache,
+}
+
 /// The memory a decision may use.
 #[derive(Clone, Copy)]
 pub enum Memory<'m> {
-    /// A real request: nonces are claimed.
-    Live(&'m ReplayGuard),
+    /// A real request: nonces are claimed, verdicts are remembered.
+    Live(&'m Recollection),
     /// `explain` in a running gateway: looks, and leaves no trace.
-    Peek(&'m ReplayGuard),
+    Peek(&'m Recollection),
     /// `explain` without a gateway: stages that need memory are not visible.
     Absent,
 }

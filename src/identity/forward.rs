@@ -213,7 +213,17 @@ mod tests {
 
     #[test]
     fn what_would_read_differently_is_refused() {
-        for value in [r#""a,b""#, r#"["a","b,c"]"#, r#""""#, r#"["a",""]"#, r#""a\nb""#, r#""é""#, r#"" a""#, r#"{"a":1}"#, r#"[["a"]]"#] {
+        for value in [
+            r#""a,b""#,
+            r#"["a","b,c"]"#,
+            r#""""#,
+            r#"["a",""]"#,
+            r#""a\nb""#,
+            r#""é""#,
+            r#"" a""#,
+            r#"{"a":1}"#,
+            r#"[["a"]]"#,
+        ] {
             let claims = format!(r#""x":{value}"#);
             assert!(write(&claims, "x", Format::Comma, Encoding::Reject).is_err(), "{value}");
         }
@@ -224,6 +234,9 @@ mod tests {
     fn other_scripts_go_through_an_encoding() {
         assert_eq!(write(r#""x":"Zoë 1%""#, "x", Format::Comma, Encoding::Percent).unwrap(), ["Zo%C3%AB%201%25"]);
         assert_eq!(write(r#""x":"Zoë""#, "x", Format::Comma, Encoding::Base64Url).unwrap(), ["Wm_Dqw"]);
-        assert_eq!(write(r#""x":["Zoë","𝄞"]"#, "x", Format::Json, Encoding::Reject).unwrap(), [r#"["Zo\u00eb","\ud834\udd1e"]"#]);
+        assert_eq!(
+            write(r#""x":["Zoë","𝄞"]"#, "x", Format::Json, Encoding::Reject).unwrap(),
+            [r#"["Zo\u00eb","\ud834\udd1e"]"#]
+        );
     }
 }

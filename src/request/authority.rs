@@ -101,7 +101,22 @@ mod tests {
 
     #[test]
     fn what_is_no_authority_is_refused() {
-        for raw in ["", ".", "a..b", "user@host", "host:", "host:0", "host:+1", "host:65536", "ho st", "[::1", "::1", "a/b", "[::1]x", "é"] {
+        for raw in [
+            "",
+            ".",
+            "a..b",
+            "user@host",
+            "host:",
+            "host:0",
+            "host:+1",
+            "host:65536",
+            "ho st",
+            "[::1",
+            "::1",
+            "a/b",
+            "[::1]x",
+            "é",
+        ] {
             assert_eq!(Authority::parse(raw), None, "{raw}");
         }
     }
