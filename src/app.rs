@@ -4,16 +4,18 @@
 //! without a listener whose address is taken. Here all services share one runtime, every socket is bound before
 //! anything starts, and a shutdown ends as soon as the last request has its answer.
 
-use crate::admin::{self, Admin, AdminSettings, Readiness, Source};
-use crate::authn::{OnLoss, ReplayGuard, ReplayMode};
+use crate::admin::{self, Admin, Readiness, Source};
+use crate::authn::{OnLoss, ReplayGuard, ReplayMode, VerdictCache};
 use crate::clock::{Clock, Stopwatch, SystemClock, UnixTime};
-use crate::decision::{Access, RoutePolicy, Snapshot};
+use crate::config::{Loaded, StoreSettings};
+use crate::decision::{Access, Endpoints, Recollection, RoutePolicy, Snapshot};
 use crate::issuer::{Form, IssuerProfile};
-use crate::proxy::{self, Generation, InFlight, ListenerKind, ListenerSettings, ServerSettings, Shared};
-use crate::store::Store;
-use crate::telemetry::{LogSettings, Metrics, logs};
+use crate::observe::Observer;
+use crate::proxy::{self, Generation, InFlight, ListenerKind, ListenerSettings, Shared};
+use crate::store::{EmbeddedStore, RedisStore, SettingsError, Store};
+use crate::telemetry::{Metrics, logs};
 use crate::tls::TlsSetupError;
-use crate::upstream::Upstreams;
+use crate::upstream::{UpstreamError, Upstreams};
 use arc_swap::ArcSwap;
 use log::{info, warn};
 use pingora::server::{Fds, ListenFds, ShutdownWatch};
@@ -32,28 +34,15 @@ use tokio::task::JoinSet;
 
 /// Connections the system may hold for us before we accept them.
 const BACKLOG: u32 = 4096;
+/// The first generation of the configuration.
+const GENERATION: u64 = 1;
+/// How many claims a replica remembers by itself, for routes that are `local` on the store's loss.
+const LOCAL_CLAIMS: usize = 100_000;
+/// How many verdicts are remembered, and how many bytes of tokens they may stand for.
+const VERDICTS: usize = 100_000;
+const VERDICT_BYTES: u64 = 256 * 1024 * 1024;
 /// How often a shutdown looks whether the last request is done.
 const DRAIN_STEP: Duration = Duration::from_millis(20);
-
-/// A finished configuration: everything a gateway is made of.
-pub struct Parts {
-    /// The public listeners.
-    pub listeners: Vec<ListenerSettings>,
-    /// The admin listener.
-    pub admin: AdminSettings,
-    /// The limits of the server.
-    pub server: ServerSettings,
-    /// The log.
-    pub log: LogSettings,
-    /// What decisions rest on.
-    pub snapshot: Snapshot,
-    /// The upstreams that the snapshot's endpoints belong to.
-    pub upstreams: Arc<Upstreams>,
-    /// The memory of one-time tokens.
-    pub store: Arc<dyn Store>,
-    /// How many claims a replica may remember by itself, for routes that are `local` on the store's loss.
-    pub local_claims: usize,
-}
 
 /// Why a gateway can't serve.
 #[derive(Debug, thiserror::Error)]
@@ -70,17 +59,32 @@ pub enum AppError {
     /// The system gives no threads or no signals.
     #[error("can't start: {0}")]
     Start(#[from] io::Error),
+    /// An upstream's settings can't be used.
+    #[error("can't use an upstream: {0}")]
+    Upstream(#[from] UpstreamError),
+    /// The store's settings can't be used.
+    #[error("can't use the store: {0}")]
+    Store(#[from] SettingsError),
+    /// The cryptographic library gives no randomness.
+    #[error("the cryptographic library gives no randomness")]
+    Randomness(#[from] openssl::error::ErrorStack),
 }
 
 /// Serves until the process is told to end: SIGTERM drains, SIGINT ends at once.
-pub fn run(parts: Parts) -> Result<(), AppError> {
-    logs::install(parts.log);
-    let threads = parts.server.threads.max(1);
+pub fn run(loaded: Loaded) -> Result<(), AppError> {
+    logs::install(loaded.log);
+    let threads = loaded.server.threads.max(1);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build()?;
-    let app = App::assemble(parts)?;
+    let app = App::assemble(loaded)?;
     let served = runtime.block_on(app.serve());
     end(runtime);
     served
+}
+
+/// What a decision rests on under `loaded`, for one who only wants to ask: `explain` without a running gateway.
+pub fn snapshot(mut loaded: Loaded) -> Result<Snapshot, AppError> {
+    let upstreams = Upstreams::new(std::mem::take(&mut loaded.upstreams), GENERATION)?;
+    Ok(loaded.into_snapshot(GENERATION, Arc::new(upstreams)))
 }
 
 /// Connections that are still open are cut: the grace they had is over.
@@ -98,28 +102,35 @@ struct App {
 }
 
 impl App {
-    fn assemble(parts: Parts) -> Result<Self, AppError> {
+    fn assemble(mut loaded: Loaded) -> Result<Self, AppError> {
         let metrics = Arc::new(Metrics::new()?);
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        metrics.generation(parts.snapshot.generation, true);
-        note_certificates(&parts.listeners, &metrics);
-        let generation = Generation::new(parts.snapshot, parts.upstreams, &metrics);
+        metrics.generation(GENERATION, true);
+        note_certificates(&loaded.listeners, &metrics);
+        let store = store(&loaded.store, &clock, &metrics)?;
+        let memory = Arc::new(Recollection {
+            replay: ReplayGuard::new(store, LOCAL_CLAIMS),
+            verdicts: VerdictCache::new(VERDICTS, VERDICT_BYTES)?,
+        });
+        let (listeners, admin_settings, settings) =
+            (loaded.listeners.clone(), loaded.admin.clone(), loaded.server.clone());
+        let upstreams = Arc::new(Upstreams::new(std::mem::take(&mut loaded.upstreams), GENERATION)?);
+        let snapshot = loaded.into_snapshot(GENERATION, Arc::clone(&upstreams) as Arc<dyn Endpoints>);
         let shared = Arc::new(Shared {
-            generation: ArcSwap::from_pointee(generation),
-            replay: Arc::new(ReplayGuard::new(parts.store, parts.local_claims)),
+            generation: ArcSwap::from_pointee(Generation::new(snapshot, upstreams, &metrics)),
+            memory: Arc::clone(&memory),
             metrics: Arc::clone(&metrics),
             clock: Arc::clone(&clock),
-            settings: parts.server,
+            settings,
             in_flight: InFlight::default(),
         });
         let draining = Arc::new(AtomicBool::new(false));
         let source = Live { shared: Arc::clone(&shared), draining: Arc::clone(&draining) };
-        let replay = Arc::clone(&shared.replay);
-        let admin = Arc::new(Admin { source: Arc::new(source), metrics, replay, clock });
-        let mut services = proxy::services(&parts.listeners, &shared)?.services;
-        services.extend(admin::services(&parts.admin, &admin));
-        let public = parts.listeners.iter().map(|listener| listener.address);
-        let addresses = public.chain([parts.admin.address]).chain(parts.admin.metrics_address).collect();
+        let admin = Arc::new(Admin { source: Arc::new(source), metrics, memory, clock });
+        let mut services = proxy::services(&listeners, &shared)?.services;
+        services.extend(admin::services(&admin_settings, &admin));
+        let public = listeners.iter().map(|listener| listener.address);
+        let addresses = public.chain([admin_settings.address]).chain(admin_settings.metrics_address).collect();
         Ok(Self { services, addresses, shared, draining })
     }
 
@@ -151,6 +162,21 @@ impl App {
 
 async fn start(mut service: Box<dyn Service>, sockets: ListenFds, ending: ShutdownWatch) {
     service.start_service(Some(sockets), ending, 1).await;
+}
+
+/// The store of `settings`; a Redis is connected when it is first used, inside the runtime that uses it.
+fn store(
+    settings: &StoreSettings,
+    clock: &Arc<dyn Clock>,
+    metrics: &Arc<Metrics>,
+) -> Result<Arc<dyn Store>, SettingsError> {
+    Ok(match settings {
+        StoreSettings::Embedded { max_entries } => Arc::new(EmbeddedStore::new(*max_entries, clock.now())),
+        StoreSettings::Redis(settings) => {
+            let observer = Arc::clone(metrics) as Arc<dyn Observer>;
+            Arc::new(RedisStore::new((**settings).clone(), Arc::clone(clock), observer)?)
+        }
+    })
 }
 
 /// Binds every address, so that one that is taken is told before anything is served.
@@ -245,7 +271,7 @@ struct Live {
 
 impl Live {
     fn store(&self) -> &Arc<dyn Store> {
-        self.shared.replay.store()
+        self.shared.memory.replay.store()
     }
 }
 

@@ -20,9 +20,8 @@ pub use generation::Generation;
 pub use listen::{Listening, services};
 pub use settings::{ListenerKind, ListenerSettings, PublicAddress, Scheme, ServerSettings};
 
-use crate::authn::ReplayGuard;
 use crate::clock::Clock;
-use crate::decision::{Denial, Memory, Permit, Reason, Trace, decide};
+use crate::decision::{Denial, Memory, Permit, Reason, Recollection, Trace, decide};
 use crate::request::RequestId;
 use crate::telemetry::Metrics;
 use arc_swap::ArcSwap;
@@ -44,8 +43,8 @@ use std::sync::Arc;
 pub struct Shared {
     /// The configuration in force. A reload swaps it whole.
     pub generation: ArcSwap<Generation>,
-    /// The memory of one-time tokens.
-    pub replay: Arc<ReplayGuard>,
+    /// What outlives a request: spent tokens, opened tokens.
+    pub memory: Arc<Recollection>,
     /// Where everything is counted.
     pub metrics: Arc<Metrics>,
     /// The source of `now`.
@@ -73,7 +72,7 @@ impl Gateway {
         ingress::check_framing(session, self.shared.settings.max_header)?;
         let arrival = context.arrival.insert(Arrival::of(session));
         let facts = arrival.facts(session.req_header(), context.time)?;
-        let memory = Memory::Live(&self.shared.replay);
+        let memory = Memory::Live(&self.shared.memory);
         decide(&context.generation.snapshot, memory, &facts, &*self.shared.metrics, &mut Trace::off()).await
     }
 
@@ -91,7 +90,7 @@ impl Gateway {
     async fn release(&self, context: &mut Context) {
         let unsent = context.attempt.as_mut().filter(|attempt| !attempt.sent);
         if let Some(receipt) = unsent.and_then(|attempt| attempt.receipt.take()) {
-            self.shared.replay.store().release(&receipt).await;
+            self.shared.memory.replay.store().release(&receipt).await;
             self.shared.metrics.claim_released();
         }
     }
