@@ -10,8 +10,8 @@
 //! `use crate::` edge against it.
 //!
 //! ```layers
-//! 0 clock secret observe
-//! 1 jose request
+//! 0 clock secret
+//! 1 jose request observe
 //! 2 store route issuer
 //! 3 limit authn identity
 //! 4 session
@@ -63,12 +63,10 @@ pub mod admin;
 #[cfg(feature = "server")]
 pub mod proxy;
 
-#[cfg(feature = "server")]
-pub mod config;
+// LOCAL pub mod config;
 
 #[cfg(feature = "server")]
 pub mod app;
-#[cfg(feature = "server")]
-pub mod cli;
+// LOCAL pub mod cli;
 
 pub mod manual;
