@@ -91,7 +91,6 @@ impl Gateway {
         let unsent = context.attempt.as_mut().filter(|attempt| !attempt.sent);
         if let Some(receipt) = unsent.and_then(|attempt| attempt.receipt.take()) {
             self.shared.memory.replay.store().release(&receipt).await;
-            self.shared.metrics.claim_released();
         }
     }
 
@@ -147,7 +146,7 @@ impl ProxyHttp for Gateway {
     /// The decision: made once, before anything is sent anywhere.
     async fn request_filter(&self, session: &mut Session, context: &mut Context) -> Result<bool> {
         let judged = self.judge(session.as_downstream(), context).await;
-        self.record_decision(context, &judged);
+        record::decision(context, &judged);
         match judged {
             Ok(permit) => context.permit(permit),
             Err(denial) => self.refuse(session.as_downstream_mut(), context, denial).await,
