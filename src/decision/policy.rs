@@ -54,6 +54,7 @@ pub struct RoutePolicy {
 
 /// Who may pass.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "one a route, read on every request: no further step to it")]
 pub enum Access {
     /// Everybody; identity headers are stripped here too.
     Public,
