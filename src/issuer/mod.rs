@@ -1,6 +1,8 @@
 //! 5. Whom we believe: the token contract of each issuer, its keys, and the choice among issuers.
 
 pub mod address;
+#[cfg(feature = "server")]
+pub mod http;
 pub mod keys;
 pub mod metadata;
 pub mod profile;
