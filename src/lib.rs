@@ -19,7 +19,9 @@
 //! 6 upstream telemetry tls
 //! 7 proxy admin
 //! 8 config
-//! 9 app cli main
+//! 9 app
+//! 10 cli
+//! 11 main
 //! ```
 //!
 //! `identity` lies below `decision`, because the values for the upstream are computed *before* the nonce is claimed:

@@ -1,5 +1,6 @@
 //! The trait through which the pure rooms report counts and timings. `telemetry` implements it; tests use [`Silent`].
 
+use crate::clock::UnixTime;
 use std::time::Duration;
 
 /// The result of one replay claim, as counted in `tollgate_replay_claims_total{result}`.
@@ -39,6 +40,37 @@ pub trait Observer: Send + Sync {
     fn claimed(&self, mode: &'static str, result: ClaimResult);
     /// The verdict cache was asked: `hit`, `miss` or `bypass`.
     fn verdict_cache(&self, result: &'static str);
+
+    /// The store answered `operation` (`claim`, `release`, `peek`, `probe`, `connect`) after `took`.
+    fn store_answered(&self, operation: &'static str, took: Duration) {
+        let _ = (operation, took);
+    }
+    /// The store could not answer; `kind` is the label of a `StoreError`.
+    fn store_failed(&self, kind: &'static str) {
+        let _ = kind;
+    }
+    /// Whether the store at present can't answer, or answers what can't be relied on.
+    fn store_degraded(&self, degraded: bool) {
+        let _ = degraded;
+    }
+    /// The store's unbroken memory begins at `epoch`.
+    fn store_epoch(&self, epoch: UnixTime) {
+        let _ = epoch;
+    }
+    /// How many milliseconds our clock is ahead of the store's.
+    fn store_clock_offset(&self, millis: i64) {
+        let _ = millis;
+    }
+    /// How many keys the store has evicted since it started.
+    fn store_evicted_keys(&self, total: u64) {
+        let _ = total;
+    }
+    /// A claim was to be given back: `released`, `kept` (it is not ours any more), `lost` (no answer) or `refused`.
+    fn claim_released(&self, result: &'static str) {
+        let _ = result;
+    }
+    /// A claim made without the store turned out to have been made by another replica too.
+    fn local_claim_conflict(&self) {}
 }
 
 /// An observer that keeps nothing.

@@ -4,7 +4,7 @@ use super::{ProofOfPossession, ProofUse, Verified};
 use crate::clock::UnixTime;
 use crate::issuer::IssuerProfile;
 use crate::observe::{ClaimResult, Observer};
-use crate::store::{ClaimAnswer, Ledger, Nonce, NonceKey, Receipt, Store, StoreError};
+use crate::store::{ClaimAnswer, IfUnknown, Ledger, Nonce, NonceKey, Receipt, Store, StoreError};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -200,7 +200,8 @@ impl ReplayGuard {
         now: UnixTime,
         observer: &dyn Observer,
     ) -> Result<NotReplayed, ReplayRefusal> {
-        let answer = self.store.claim(&demand.nonces, now).await;
+        let if_unknown = if on_loss == OnLoss::Closed { IfUnknown::GiveBack } else { IfUnknown::Keep };
+        let answer = self.store.claim(&demand.nonces, now, if_unknown).await;
         let result = match &answer {
             ClaimAnswer::Fresh { .. } => ClaimResult::Fresh,
             ClaimAnswer::Replayed { .. } => ClaimResult::Replayed,

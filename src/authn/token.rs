@@ -177,7 +177,8 @@ impl Opening<'_> {
             return self.opened(claims, None, None);
         }
         // A JWE proves nothing about its sender: anyone can encrypt to a public key. The JWS inside does.
-        let text = std::str::from_utf8(&plain).map_err(|_| TokenError::WrongForm)?;
+        let text =
+            std::str::from_utf8(&plain).ok().filter(|text| !text.starts_with('{')).ok_or(TokenError::WrongForm)?;
         let Compact::Jws(jws) = jose::split(text).map_err(TokenError::from)? else {
             return Err(TokenError::WrongForm);
         };

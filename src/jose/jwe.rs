@@ -110,3 +110,56 @@ fn agreed(
 fn unwrap(kek: &[u8], encrypted_key: &[u8], enc: ContentEncryption) -> Option<Zeroizing<Vec<u8>>> {
     (encrypted_key.len() == enc.key_len() + aes_kw::OVERHEAD).then(|| aes_kw::unwrap(kek, encrypted_key))?
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::jose::base64url;
+    use crate::jose::split;
+    use serde_json::json;
+
+    const ENC: ContentEncryption = ContentEncryption::A128GCM;
+
+    /// A token of A128GCMKW in which all but the given vector and tag of the key wrap is right.
+    fn gcm_wrapped(secret: &[u8], iv: &[u8], tag_len: usize) -> String {
+        let content_key = [7; 16];
+        let wrapped = content::gcm_seal(secret, &[1; 12], b"", &content_key).unwrap();
+        let tag = wrapped.tag.iter().copied().chain([0; 16]).take(tag_len).collect::<Vec<_>>();
+        let header =
+            json!({"alg": "A128GCMKW", "enc": "A128GCM", "iv": base64url::encode(iv), "tag": base64url::encode(&tag)});
+        let aad = base64url::encode(header.to_string().as_bytes());
+        let sealed = content::seal(ENC, &content_key, &[2; 12], aad.as_bytes(), b"plaintext").unwrap();
+        let rest =
+            [&wrapped.ciphertext[..], &[2; 12], &sealed.ciphertext, &sealed.tag].map(base64url::encode).join(".");
+        format!("{aad}.{rest}")
+    }
+
+    #[test]
+    fn truncated_tags_and_odd_vectors_of_the_gcm_key_wrap_are_refused() {
+        let secret = [9; 16];
+        let key = DecryptionKey::from_secret(&secret);
+        let opens =
+            |token: &str| decrypt(&split(token).unwrap().into_jwe().unwrap(), KeyAlgorithm::A128GCMKW, ENC, &key);
+        assert_eq!(opens(&gcm_wrapped(&secret, &[1; 12], 16)).unwrap().as_slice(), b"plaintext");
+        for len in (0..16).chain([17, 32]) {
+            assert_eq!(opens(&gcm_wrapped(&secret, &[1; 12], len)), Err(DecryptionFailed), "tag of {len}");
+        }
+        for len in (0..12).chain([13, 16, 128]) {
+            assert_eq!(opens(&gcm_wrapped(&secret, &vec![1; len], 16)), Err(DecryptionFailed), "vector of {len}");
+        }
+    }
+
+    #[test]
+    fn a_content_key_of_the_wrong_length_is_no_content_key() {
+        // A correctly wrapped 32-byte key where the encryption wants 16: its first half must not be used.
+        let (kek, content_key) = ([3; 16], [4; 32]);
+        let aad = base64url::encode(br#"{"alg":"A128KW","enc":"A128GCM"}"#);
+        let sealed = content::seal(ENC, &content_key[..16], &[2; 12], aad.as_bytes(), b"plaintext").unwrap();
+        let wrapped = aes_kw::wrap(&kek, &content_key).unwrap();
+        let rest = [&wrapped[..], &[2; 12], &sealed.ciphertext, &sealed.tag].map(base64url::encode).join(".");
+        let token = format!("{aad}.{rest}");
+        let parts = split(&token).unwrap().into_jwe().unwrap();
+        let key = DecryptionKey::from_secret(&kek);
+        assert_eq!(decrypt(&parts, KeyAlgorithm::A128KW, ENC, &key), Err(DecryptionFailed));
+    }
+}

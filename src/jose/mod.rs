@@ -34,6 +34,8 @@ mod encrypt;
 mod generate;
 mod hmac;
 mod rsa;
+#[cfg(test)]
+mod vectors;
 
 pub use alg::{ContentEncryption, KeyAlgorithm, SigningAlgorithm};
 pub use claims::{Claims, ClaimsError};

@@ -1,6 +1,6 @@
 //! The embedded store: one process, no network, forgets everything on restart and says so through its epoch.
 
-use super::{ClaimAnswer, Ledger, Nonce, Receipt, Store, StoreError};
+use super::{ClaimAnswer, IfUnknown, Ledger, Nonce, Receipt, Store, StoreError};
 use crate::clock::UnixTime;
 use async_trait::async_trait;
 
@@ -21,7 +21,7 @@ impl EmbeddedStore {
 
 #[async_trait]
 impl Store for EmbeddedStore {
-    async fn claim(&self, nonces: &[Nonce], now: UnixTime) -> ClaimAnswer {
+    async fn claim(&self, nonces: &[Nonce], now: UnixTime, _: IfUnknown) -> ClaimAnswer {
         let epoch = self.epoch;
         match self.ledger.claim(nonces, now) {
             Ok(true) => ClaimAnswer::Fresh { epoch, receipt: Receipt { nonces: nonces.to_vec(), owner: 0, epoch } },

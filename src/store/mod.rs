@@ -7,10 +7,12 @@
 mod embedded;
 mod ledger;
 #[cfg(feature = "server")]
+mod recent;
+#[cfg(feature = "server")]
 mod redis;
 
 #[cfg(feature = "server")]
-pub use self::redis::{RedisSettings, RedisStore};
+pub use self::redis::{ClientCertificate, RedisSettings, RedisStore, RedisUrl, Servers, SettingsError};
 pub use embedded::EmbeddedStore;
 pub use ledger::Ledger;
 
@@ -97,6 +99,19 @@ pub struct Receipt {
     pub epoch: UnixTime,
 }
 
+/// What becomes of a claim whose outcome the store could not tell in time.
+///
+/// The caller says so beforehand, because only it knows what it will do then, and a claim that is given back although
+/// a request rests on it is a second use of a one-time token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IfUnknown {
+    /// The request will be refused: if the claim was made after all, the store gives it back as soon as it can, so that
+    /// a client that tries again is not told that its own token was used.
+    GiveBack,
+    /// The request will go on all the same (`on_loss: open` or `local`): the claim stays, if it was made.
+    Keep,
+}
+
 /// Why a store could not answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum StoreError {
@@ -112,11 +127,28 @@ pub enum StoreError {
     /// The store answered with an error, or with something that makes no sense.
     #[error("refused by the store")]
     Refused,
+    /// The store answers, but is set up to forget live claims when its memory is full.
+    #[error("set up to evict live claims")]
+    Evicting,
+    /// The store answers, but its clock and ours are too far apart for an expiry to mean the same.
+    #[error("its clock and ours are too far apart")]
+    Clock,
+    /// The claim was made, but too few replicas of the store hold it.
+    #[error("too few replicas hold the claim")]
+    Unreplicated,
 }
 
 impl StoreError {
     /// Every kind.
-    pub const ALL: [Self; 4] = [Self::Timeout, Self::Connection, Self::Full, Self::Refused];
+    pub const ALL: [Self; 7] = [
+        Self::Timeout,
+        Self::Connection,
+        Self::Full,
+        Self::Refused,
+        Self::Evicting,
+        Self::Clock,
+        Self::Unreplicated,
+    ];
 
     /// The value of the label in `tollgate_store_errors_total{kind}`.
     #[must_use]
@@ -126,6 +158,9 @@ impl StoreError {
             Self::Connection => "connection",
             Self::Full => "full",
             Self::Refused => "refused",
+            Self::Evicting => "evicting",
+            Self::Clock => "clock",
+            Self::Unreplicated => "unreplicated",
         }
     }
 }
@@ -135,8 +170,9 @@ impl StoreError {
 pub trait Store: Send + Sync {
     /// Claims all `nonces` in one atomic step: either every one was free and now is claimed, or nothing changed.
     ///
-    /// A wrong `Fresh` is a second use of a one-time token. A store that is not sure answers `Unknown`.
-    async fn claim(&self, nonces: &[Nonce], now: UnixTime) -> ClaimAnswer;
+    /// A wrong `Fresh` is a second use of a one-time token. A store that is not sure answers `Unknown`; the caller then
+    /// does what it announced with `if_unknown`.
+    async fn claim(&self, nonces: &[Nonce], now: UnixTime, if_unknown: IfUnknown) -> ClaimAnswer;
 
     /// Gives a claim back, if it is still this one. Only for requests of which provably no byte reached an upstream.
     async fn release(&self, receipt: &Receipt);

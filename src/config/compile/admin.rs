@@ -1,0 +1,50 @@
+//! `admin` → the admin room's settings.
+
+use super::{Workbench, addresses};
+use crate::admin::AdminSettings;
+use crate::config::gather::Written;
+use crate::config::schema::value::SecretRef;
+use crate::config::secrets;
+use crate::config::site::Site;
+use crate::secret::Secret;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+/// Where the admin API listens if nothing is written.
+const DEFAULT_ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9901);
+
+/// The shortest admin token, in bytes: what 256 random bits need at least.
+const MIN_TOKEN: usize = 32;
+
+/// Compiles `admin`.
+pub fn compile(written: &Written, bench: &mut Workbench<'_>) -> Option<AdminSettings> {
+    let site = written.root.key("admin");
+    let Some(admin) = &written.gateway.admin else {
+        return Some(AdminSettings { address: DEFAULT_ADDRESS, metrics_address: None, token: None });
+    };
+    let address = addresses::parse(admin.address.as_ref(), &site.key("address"), bench.faults);
+    if address.is_some_and(|address| !address.ip().is_loopback()) {
+        let remedy = "write a loopback address such as `127.0.0.1:9901`, and `metrics_address` for scrapers";
+        bench.faults.push(&site.key("address"), "is reachable from outside, without TLS", remedy);
+    }
+    let token = admin.token.as_ref().and_then(|token| admin_token(token, &site.key("token"), bench));
+    let metrics_address =
+        addresses::parse(admin.metrics_address.as_ref(), &site.key("metrics_address"), bench.faults);
+    Some(AdminSettings { address: address?, metrics_address, token })
+}
+
+fn admin_token(reference: &SecretRef, site: &Site, bench: &mut Workbench<'_>) -> Option<Secret<String>> {
+    let bytes = secrets::read_line(reference, site, bench.environment, bench.faults)?;
+    let long_enough = bytes.expose().len() >= MIN_TOKEN;
+    if !long_enough {
+        let problem = format!("names `{reference}`, which is shorter than {MIN_TOKEN} bytes");
+        bench.faults.push(site, problem, "put a random token there, such as that of `openssl rand -hex 32`");
+    }
+    // What a client sends in a header (RFC 6750 §2.1) could never equal anything else.
+    let sendable = bytes.expose().iter().all(|byte| byte.is_ascii_graphic());
+    if !sendable {
+        let problem = format!("names `{reference}`, which holds more than visible ASCII");
+        bench.faults.push(site, problem, "put a random token there, such as that of `openssl rand -hex 32`");
+    }
+    let text = String::from_utf8(bytes.expose().clone()).ok()?;
+    (long_enough && sendable).then(|| Secret::new(text))
+}

@@ -1,0 +1,74 @@
+//! From what is written to what the rooms work with, one file a room; every fault is collected, none ends the work.
+//!
+//! A part that is faulty compiles to nothing, and whatever refers to it goes on with its name. Nothing here is half
+//! finished: [`load`](super::load) gives all of it, or the faults.
+
+mod access;
+mod addresses;
+mod admin;
+mod certificates;
+mod identity;
+mod issuers;
+mod keys;
+mod listeners;
+mod names;
+mod routes;
+mod server;
+mod store;
+mod upstreams;
+
+pub use routes::Rule;
+pub use store::StoreSettings;
+
+use super::fault::Faults;
+use super::gather::Written;
+use super::loaded::{Loaded, Places};
+use super::secrets::Environment;
+use super::site::Site;
+use super::warning::Warning;
+use crate::issuer::Registry;
+use names::Names;
+
+/// What every file of this directory works with.
+struct Workbench<'e> {
+    environment: &'e dyn Environment,
+    faults: &'e mut Faults,
+    warnings: Vec<Warning>,
+}
+
+impl Workbench<'_> {
+    fn warn(&mut self, site: &Site, weakness: impl Into<String>) {
+        self.warnings.push(Warning::new(site, weakness));
+    }
+}
+
+/// Compiles the configuration; `None` after a fault.
+pub fn compile(written: Written, environment: &dyn Environment, faults: &mut Faults) -> Option<Loaded> {
+    let names = Names::collect(&written, faults);
+    let mut bench = Workbench { environment, faults, warnings: Vec::new() };
+    let listeners = listeners::compile(&written, &names, &mut bench);
+    let admin = admin::compile(&written, &mut bench);
+    addresses::check(&written, bench.faults);
+    let store = store::compile(&written, &mut bench);
+    let server = server::compile(&written, bench.faults);
+    let upstreams = upstreams::compile(&written, &mut bench);
+    let issuers = issuers::compile(&names, &mut bench);
+    let rules = routes::compile(&written, &names, bench.faults);
+    let warnings = bench.warnings;
+    let loaded = Loaded {
+        listeners: listeners?,
+        admin: admin?,
+        store: store?,
+        upstreams: upstreams?,
+        server: server?,
+        log: server::log(&written),
+        issuers: Registry::new(issuers?),
+        routes: rules.as_ref()?.table()?,
+        firewall: identity::firewall(&written),
+        rules: rules?.rules,
+        warnings,
+        places: Places::of(&written),
+        files: written.files,
+    };
+    Some(loaded)
+}

@@ -1,0 +1,69 @@
+//! `server` and `telemetry` → the settings of the process and its log.
+
+use crate::config::fault::Faults;
+use crate::config::files;
+use crate::config::gather::Written;
+use crate::config::schema::server::Threads;
+use crate::config::schema::telemetry::LogLevel as WrittenLevel;
+use crate::config::schema::value::{Duration, Size};
+use crate::config::site::Site;
+use crate::proxy::ServerSettings;
+use crate::telemetry::{LogLevel, LogSettings, LogTarget};
+use std::time::Duration as Span;
+
+/// The largest request header that may be asked for, in bytes.
+const MAX_HEADER: u64 = 1 << 20;
+/// The smallest, in bytes: less would refuse ordinary browsers.
+const MIN_HEADER: u64 = 4 << 10;
+
+/// Compiles `server`.
+pub fn compile(written: &Written, faults: &mut Faults) -> Option<ServerSettings> {
+    let site = written.root.key("server");
+    let server = written.gateway.server.clone().unwrap_or_default();
+    let base = ServerSettings::default();
+    let header_timeout = positive(server.header_timeout, base.header_timeout, &site.key("header_timeout"), faults);
+    let idle_timeout = positive(server.idle_timeout, base.idle_timeout, &site.key("idle_timeout"), faults);
+    let max_header = max_header(server.max_header, base.max_header, &site.key("max_header"), faults);
+    Some(ServerSettings {
+        threads: match server.threads {
+            None | Some(Threads::Auto(_)) => base.threads,
+            Some(Threads::Fixed(number)) => usize::from(number),
+        },
+        runtime_dir: server.runtime_dir.map_or(base.runtime_dir, |path| files::locate(path.as_str(), &site)),
+        drain_delay: server.drain_delay.map_or(base.drain_delay, Duration::get),
+        shutdown_grace: server.shutdown_grace.map_or(base.shutdown_grace, Duration::get),
+        header_timeout: header_timeout?,
+        idle_timeout: idle_timeout?,
+        max_header: max_header?,
+    })
+}
+
+/// The time written, or `default`; a fault if it is zero, which would end everything before it begins.
+pub fn positive(written: Option<Duration>, default: Span, site: &Site, faults: &mut Faults) -> Option<Span> {
+    let span = written.map_or(default, Duration::get);
+    if span.is_zero() {
+        faults.push(site, "is no time at all", "write a duration above zero, such as `30s`");
+        return None;
+    }
+    Some(span)
+}
+
+fn max_header(written: Option<Size>, default: usize, site: &Site, faults: &mut Faults) -> Option<usize> {
+    let Some(size) = written else { return Some(default) };
+    if !(MIN_HEADER..=MAX_HEADER).contains(&size.bytes()) {
+        faults.push(site, "is out of range", "write a size from `4KiB` to `1MiB`");
+        return None;
+    }
+    usize::try_from(size.bytes()).ok()
+}
+
+/// Compiles `telemetry.log`.
+pub fn log(written: &Written) -> LogSettings {
+    let log = written.gateway.telemetry.as_ref().and_then(|telemetry| telemetry.log.as_ref());
+    let level = match log.and_then(|log| log.level) {
+        Some(WrittenLevel::Error) => LogLevel::Error,
+        Some(WrittenLevel::Warn) => LogLevel::Warn,
+        None | Some(WrittenLevel::Info) => LogLevel::Info,
+    };
+    LogSettings { level, target: LogTarget::Stdout }
+}

@@ -1,0 +1,134 @@
+//! `store` → the store room's settings.
+
+use super::server::positive;
+use super::{Workbench, certificates};
+use crate::config::gather::Written;
+use crate::config::schema::store::{Redis, Store};
+use crate::config::schema::value::SecretRef;
+use crate::config::site::Site;
+use crate::config::{files, secrets};
+use crate::secret::Secret;
+use crate::store::{RedisSettings, RedisUrl, Servers, SettingsError};
+use crate::upstream::Timeouts;
+use std::net::IpAddr;
+use std::time::Duration;
+
+/// How many claims the embedded store holds if nothing is written.
+const DEFAULT_ENTRIES: usize = 1_000_000;
+/// How long Redis may take if nothing is written.
+const DEFAULT_TIMEOUT: Duration = Duration::from_millis(100);
+/// The largest file of authorities.
+const MAX_CA: usize = 1 << 20;
+
+/// Which store remembers spent tokens.
+#[derive(Clone, Debug)]
+pub enum StoreSettings {
+    /// Memory of this process.
+    Embedded {
+        /// How many claims it holds.
+        max_entries: usize,
+    },
+    /// A Redis server.
+    Redis(RedisSettings),
+}
+
+/// Compiles `store`; `None` after a fault.
+pub fn compile(written: &Written, bench: &mut Workbench<'_>) -> Option<StoreSettings> {
+    let site = written.root.key("store");
+    let Some(Store { embedded, redis, .. }) = &written.gateway.store else {
+        return Some(StoreSettings::Embedded { max_entries: DEFAULT_ENTRIES });
+    };
+    match (embedded, redis) {
+        (Some(_), Some(_)) => {
+            bench.faults.push(&site, "names two stores", "keep one of `embedded` and `redis`");
+            None
+        }
+        (None, None) => {
+            let remedy = "write `embedded: {}`, or `redis:` with a `url`";
+            bench.faults.push_missing(&site, "names no store", remedy);
+            None
+        }
+        (Some(embedded), None) => {
+            let entries = embedded.max_entries.and_then(|entries| usize::try_from(entries).ok());
+            Some(StoreSettings::Embedded { max_entries: entries.unwrap_or(DEFAULT_ENTRIES) })
+        }
+        (None, Some(redis)) => redis_settings(redis, written, bench).map(StoreSettings::Redis),
+    }
+}
+
+fn redis_settings(redis: &Redis, written: &Written, bench: &mut Workbench<'_>) -> Option<RedisSettings> {
+    let site = written.root.key("store").key("redis");
+    let url = url(redis, &site, bench);
+    let username = credential(redis.username.as_ref(), &site.key("username"), bench);
+    let password = credential(redis.password.as_ref(), &site.key("password"), bench);
+    if redis.username.is_some() && redis.password.is_none() {
+        bench.faults.push_missing(&site.key("password"), "is missing beside `username`", "write `password: env:NAME`");
+    }
+    let timeout = positive(redis.timeout, DEFAULT_TIMEOUT, &site.key("timeout"), bench.faults);
+    let ca = authorities(redis, &site.key("ca"), bench);
+    let mut settings = RedisSettings::new(Servers::Single(url?));
+    settings.username = username?.map(|name| name.expose().clone());
+    settings.password = password?;
+    settings.ca = ca?;
+    settings.timeout = timeout?;
+    settings.foreign_memory = longest_connect(written);
+    if let Some(prefix) = &redis.key_prefix {
+        prefix.as_str().clone_into(&mut settings.key_prefix);
+    }
+    Some(settings)
+}
+
+fn url(redis: &Redis, site: &Site, bench: &mut Workbench<'_>) -> Option<RedisUrl> {
+    let place = site.key("url");
+    // The URL is never repeated: it may hold a password.
+    let url: RedisUrl = match redis.url.as_ref()?.as_str().parse() {
+        Ok(url) => url,
+        Err(SettingsError::CredentialsInUrl) => {
+            let remedy = "write `password: env:NAME` beside `url: redis://HOST:PORT`";
+            bench.faults.push(&place, "holds credentials", remedy);
+            return None;
+        }
+        Err(_) => {
+            let remedy = "write `redis://HOST:PORT` or `rediss://HOST:PORT`";
+            bench.faults.push(&place, "is not the URL of a Redis server", remedy);
+            return None;
+        }
+    };
+    let local = url.host == "localhost" || url.host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback());
+    if !url.tls && !local {
+        bench.warn(&place, "crosses a network in clear text: who listens there learns the password; `rediss://` encrypts");
+    }
+    if !url.tls && redis.ca.is_some() {
+        bench.faults.push(&site.key("ca"), "has no use without TLS", "write `rediss://` in `url`, or remove it");
+    }
+    Some(url)
+}
+
+/// The PEM of the authorities, if there are any; `None` after a fault.
+fn authorities(redis: &Redis, site: &Site, bench: &mut Workbench<'_>) -> Option<Option<Vec<u8>>> {
+    let Some(path) = &redis.ca else { return Some(None) };
+    certificates::stack(path, site, bench)?;
+    files::read(path.as_str(), MAX_CA, site, bench.faults).map(Some)
+}
+
+/// The longest time in which a connection to an upstream fails: until then a foreign claim may be taken back.
+fn longest_connect(written: &Written) -> Duration {
+    let timeouts = written.upstreams.iter().map(|upstream| upstream.value.timeouts.as_ref()?.connect);
+    let longest = timeouts.map(|connect| connect.map_or(Timeouts::default().connect, crate::config::schema::value::Duration::get)).max();
+    longest.unwrap_or(Timeouts::default().connect)
+}
+
+/// A credential, if there is one; `None` after a fault.
+fn credential(
+    reference: Option<&SecretRef>, site: &Site, bench: &mut Workbench<'_>,
+) -> Option<Option<Secret<String>>> {
+    let Some(reference) = reference else { return Some(None) };
+    let bytes = secrets::read_line(reference, site, bench.environment, bench.faults)?;
+    match String::from_utf8(bytes.expose().clone()) {
+        Ok(text) => Some(Some(Secret::new(text))),
+        Err(_) => {
+            bench.faults.push(site, format!("names `{reference}`, which is not UTF-8"), "put text there");
+            None
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! `upstreams` → the upstream room's settings.
+
+use super::server::positive;
+use super::{Workbench, certificates};
+use crate::config::fault::Faults;
+use crate::config::gather::{Placed, Written};
+use crate::config::schema::upstreams::{Timeouts as WrittenTimeouts, Upstream, UpstreamTls as WrittenTls};
+use crate::config::schema::value::Line;
+use crate::config::site::Site;
+use crate::request::{Authority, Host};
+use crate::upstream::{EndpointSettings, HostPolicy, Timeouts, UpstreamSettings, UpstreamTls};
+use http::Uri;
+use std::net::IpAddr;
+
+/// Compiles `upstreams` of all files; `None` after a fault.
+pub fn compile(written: &Written, bench: &mut Workbench<'_>) -> Option<Vec<UpstreamSettings>> {
+    let compiled: Vec<_> = written.upstreams.iter().map(|upstream| compile_one(upstream, bench)).collect();
+    compiled.into_iter().collect()
+}
+
+fn compile_one(upstream: &Placed<Upstream>, bench: &mut Workbench<'_>) -> Option<UpstreamSettings> {
+    let (site, value) = (&upstream.site, &upstream.value);
+    let endpoints = endpoints(value, &site.key("endpoints"), bench.faults);
+    let timeouts = timeouts(value.timeouts.as_ref(), &site.key("timeouts"), bench.faults);
+    let tls = tls(value, endpoints.as_deref(), site, bench);
+    let host = host_policy(value.host.as_ref(), &site.key("host"), bench.faults);
+    Some(UpstreamSettings {
+        name: value.name.as_ref()?.as_str().into(),
+        endpoints: endpoints?,
+        timeouts: timeouts?,
+        tls: tls?,
+        host: host?,
+    })
+}
+
+fn endpoints(upstream: &Upstream, site: &Site, faults: &mut Faults) -> Option<Vec<EndpointSettings>> {
+    let mut parsed: Vec<Option<EndpointSettings>> = Vec::new();
+    for (index, url) in upstream.endpoints.as_ref()?.iter() {
+        let site = site.index(index);
+        let endpoint = endpoint(url.as_str());
+        match &endpoint {
+            // The URL is not repeated: it may hold a password.
+            None => faults.push(&site, "is not the URL of an endpoint", "write `http://HOST:PORT` or `https://HOST:PORT`, and nothing behind the port"),
+            Some(_) if parsed.contains(&endpoint) => faults.push(&site, "is listed twice", "remove one of the two"),
+            Some(_) => {}
+        }
+        parsed.push(endpoint);
+    }
+    parsed.into_iter().collect()
+}
+
+fn endpoint(url: &str) -> Option<EndpointSettings> {
+    let uri: Uri = url.parse().ok()?;
+    let https = match uri.scheme_str()? {
+        "http" => false,
+        "https" => true,
+        _ => return None,
+    };
+    let bare = uri.query().is_none() && matches!(uri.path(), "" | "/") && !url.contains('#');
+    let authority = Authority::parse(uri.authority()?.as_str()).filter(|_| bare)?;
+    let host = authority.host.as_str().trim_matches(['[', ']']).to_owned();
+    Some(EndpointSettings { https, host, port: authority.port.unwrap_or(if https { 443 } else { 80 }) })
+}
+
+fn timeouts(written: Option<&WrittenTimeouts>, site: &Site, faults: &mut Faults) -> Option<Timeouts> {
+    let written = written.cloned().unwrap_or_default();
+    let base = Timeouts::default();
+    let connect = positive(written.connect, base.connect, &site.key("connect"), faults);
+    let read = positive(written.read, base.read, &site.key("read"), faults);
+    let write = positive(written.write, base.write, &site.key("write"), faults);
+    let idle = positive(written.idle, base.idle, &site.key("idle"), faults);
+    Some(Timeouts { connect: connect?, read: read?, write: write?, idle: idle? })
+}
+
+fn tls(
+    upstream: &Upstream, endpoints: Option<&[EndpointSettings]>, site: &Site, bench: &mut Workbench<'_>,
+) -> Option<UpstreamTls> {
+    let place = site.key("tls");
+    let written = upstream.tls.clone().unwrap_or_default();
+    let encrypted = |endpoint: &&EndpointSettings| endpoint.https;
+    if upstream.tls.is_some() && endpoints.is_some_and(|all| !all.iter().any(|endpoint| endpoint.https)) {
+        bench.faults.push(&place, "has no use: no endpoint begins with `https://`", "remove it, or write `https://`");
+    }
+    let by_address = |endpoint: &&EndpointSettings| endpoint.host.parse::<IpAddr>().is_ok();
+    let nameless = endpoints.into_iter().flatten().filter(encrypted).any(|endpoint| by_address(&endpoint));
+    if nameless && written.server_name.is_none() {
+        let remedy = "write the name the upstream's certificate carries, such as `server_name: orders.internal`";
+        bench.faults.push_missing(&place.key("server_name"), "is missing: an `https` endpoint is an address", remedy);
+    }
+    let ca = ca(&written, &place, bench)?;
+    let server_name = server_name(&written, &place.key("server_name"), bench.faults)?;
+    Some(UpstreamTls { ca, server_name })
+}
+
+fn ca(written: &WrittenTls, site: &Site, bench: &mut Workbench<'_>) -> Option<Option<Vec<openssl::x509::X509>>> {
+    match &written.ca {
+        None => Some(None),
+        Some(path) => certificates::stack(path, &site.key("ca"), bench).map(Some),
+    }
+}
+
+fn server_name(written: &WrittenTls, site: &Site, faults: &mut Faults) -> Option<Option<String>> {
+    let Some(name) = &written.server_name else { return Some(None) };
+    let host = Host::parse(name.as_str()).filter(|host| !host.as_str().starts_with('['));
+    if host.is_none() {
+        faults.push(site, "is not a host name", "write a name such as `orders.internal`");
+    }
+    host.map(|host| Some(host.as_str().to_owned()))
+}
+
+fn host_policy(written: Option<&Line>, site: &Site, faults: &mut Faults) -> Option<HostPolicy> {
+    match written.map(Line::as_str) {
+        None | Some("preserve") => Some(HostPolicy::Preserve),
+        Some("upstream") => Some(HostPolicy::Upstream),
+        Some(literal) => match Authority::parse(literal) {
+            Some(authority) => Some(HostPolicy::Literal(authority.to_string())),
+            None => {
+                faults.push(site, "is not a host", "write `preserve`, `upstream` or a name such as `orders.internal`");
+                None
+            }
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::endpoint;
+
+    #[test]
+    fn an_endpoint_is_scheme_host_and_port_alone() {
+        let shown = |url: &str| endpoint(url).map(|endpoint| (endpoint.https, endpoint.to_string()));
+        assert_eq!(shown("http://10.0.0.5:8080"), Some((false, "10.0.0.5:8080".to_owned())));
+        assert_eq!(shown("https://[::1]/"), Some((true, "[::1]:443".to_owned())));
+        assert_eq!(shown("http://Orders.internal"), Some((false, "orders.internal:80".to_owned())));
+        for url in ["", "orders", "10.0.0.5:80", "ftp://a", "http://a/b", "http://a?b", "http://u:p@a", "http://a:0", "http://a#b", "http://"] {
+            assert_eq!(shown(url), None, "{url}");
+        }
+    }
+}

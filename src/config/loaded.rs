@@ -1,0 +1,84 @@
+//! A configuration that is sound from first to last, in the rooms' own types.
+
+use super::compile::{Rule, StoreSettings};
+use super::gather::Written;
+use super::site::Site;
+use super::warning::Warning;
+use crate::admin::AdminSettings;
+use crate::decision::{Endpoints, Snapshot};
+use crate::identity::Firewall;
+use crate::issuer::Registry;
+use crate::proxy::{ListenerSettings, ServerSettings};
+use crate::route::RouteTable;
+use crate::telemetry::LogSettings;
+use crate::upstream::UpstreamSettings;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Everything `run` needs to start.
+#[derive(Debug)]
+pub struct Loaded {
+    /// Where clients connect.
+    pub listeners: Vec<ListenerSettings>,
+    /// Where operators connect.
+    pub admin: AdminSettings,
+    /// What remembers spent tokens.
+    pub store: StoreSettings,
+    /// The backends, in the order of their [`UpstreamId`](crate::decision::UpstreamId)s.
+    pub upstreams: Vec<UpstreamSettings>,
+    /// The process.
+    pub server: ServerSettings,
+    /// The log.
+    pub log: LogSettings,
+    /// Whom we believe.
+    pub issuers: Registry,
+    /// Where requests want to go.
+    pub routes: RouteTable,
+    /// The headers no client may send through.
+    pub firewall: Firewall,
+    /// The routes, in the order of their [`RouteId`](crate::route::RouteId)s.
+    pub rules: Vec<Rule>,
+    /// The configuration files read, gateway.yaml first: whoever reloads on change watches these.
+    pub files: Vec<PathBuf>,
+    pub(super) warnings: Vec<Warning>,
+    pub(super) places: Places,
+}
+
+impl Loaded {
+    /// The generation `generation` of what decisions rest on, with `endpoints` to forward to.
+    #[must_use]
+    pub fn into_snapshot(self, generation: u64, endpoints: Arc<dyn Endpoints>) -> Snapshot {
+        let (policies, identities) = self.rules.into_iter().map(|rule| (rule.policy, rule.identity)).unzip();
+        Snapshot {
+            generation,
+            routes: self.routes,
+            policies,
+            identities,
+            firewall: self.firewall,
+            issuers: self.issuers,
+            endpoints,
+        }
+    }
+}
+
+/// Where the parts of a configuration are written, in the order of their ids.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Places {
+    pub(super) root: Option<Site>,
+    pub(super) issuers: Vec<Site>,
+    pub(super) upstreams: Vec<Site>,
+    pub(super) routes: Vec<Site>,
+}
+
+impl Places {
+    pub(super) fn of(written: &Written) -> Self {
+        let issuers = written.gateway.issuers.iter().flat_map(|list| list.iter());
+        let site = written.root.key("issuers");
+        Self {
+            root: Some(written.root.clone()),
+            issuers: issuers.map(|(index, _)| site.index(index)).collect(),
+            upstreams: written.upstreams.iter().map(|item| item.site.clone()).collect(),
+            routes: written.routes.iter().map(|item| item.site.clone()).collect(),
+        }
+    }
+}

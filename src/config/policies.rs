@@ -1,0 +1,144 @@
+//! What every route comes to in the end, as text: the answer to "what does this file mean?".
+
+use super::compile::Rule;
+use super::loaded::Loaded;
+use crate::authn::ReplayMode;
+use crate::decision::{Access, Guard};
+use crate::identity::{Encoding, Format, HeaderRule, TokenHandling};
+use crate::issuer::{IssuerProfile, Registry};
+use std::fmt;
+use std::time::Duration;
+
+/// The effective policy of each route: a heading `route NAME`, and indented lines of `what: value`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Policies(Vec<(String, Vec<String>)>);
+
+impl fmt::Display for Policies {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (heading, lines) in &self.0 {
+            writeln!(f, "{heading}")?;
+            for line in lines {
+                writeln!(f, "  {line}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The effective policies of `loaded`, in the order of its routes.
+#[must_use]
+pub fn effective_policies(loaded: &Loaded) -> Policies {
+    let describe = |rule: &Rule| (format!("route {}", rule.policy.name), lines(rule, loaded));
+    Policies(loaded.rules.iter().map(describe).collect())
+}
+
+fn lines(rule: &Rule, loaded: &Loaded) -> Vec<String> {
+    let upstream = loaded.upstreams.get(rule.policy.upstream.index()).map_or("none", |upstream| &upstream.name);
+    let mut lines = vec![format!("match: {}", matches(rule)), format!("upstream: {upstream}")];
+    match &rule.policy.access {
+        Access::Public => lines.push("access: public".to_owned()),
+        Access::Guarded(guard) => lines.extend(guarded(guard, &loaded.issuers)),
+    }
+    lines.extend(rule.identity.headers.iter().map(header));
+    lines.push(format!("token: {}", token(rule.identity.token)));
+    lines
+}
+
+fn matches(rule: &Rule) -> String {
+    let hosts = if rule.matches.hosts.is_empty() { "any host".to_owned() } else { rule.matches.hosts.join(" ") };
+    let methods: Vec<&str> = rule.matches.methods.iter().map(http::Method::as_str).collect();
+    let methods = if methods.is_empty() { "any method".to_owned() } else { methods.join(" ") };
+    format!("{hosts}, {}, {methods}", rule.matches.path.as_str())
+}
+
+fn guarded(guard: &Guard, issuers: &Registry) -> Vec<String> {
+    let profiles: Vec<&IssuerProfile> =
+        guard.issuers.iter().filter_map(|id| issuers.profile(*id)).map(AsRef::as_ref).collect();
+    let mut lines: Vec<String> = profiles.iter().map(|profile| format!("believes: {}", believed(profile))).collect();
+    let audiences = if guard.audiences.is_empty() {
+        let mut all: Vec<&str> = profiles.iter().flat_map(|profile| &profile.audiences).map(String::as_str).collect();
+        all.sort_unstable();
+        all.dedup();
+        all.join(" ")
+    } else {
+        guard.audiences.join(" ")
+    };
+    lines.push(format!("audiences: one of {audiences}"));
+    lines.push(format!("scopes: {}", guard.scopes.text().map_or("none asked", |text| text)));
+    if let Some(condition) = &guard.when {
+        lines.push(format!("when: {}", condition.source().split_whitespace().collect::<Vec<_>>().join(" ")));
+    }
+    lines.push(match guard.replay {
+        ReplayMode::None => "replay: none, a token may be used again".to_owned(),
+        mode => format!("replay: {}, {} when the store can't answer", mode.name(), guard.on_loss.name()),
+    });
+    lines
+}
+
+fn believed(profile: &IssuerProfile) -> String {
+    let contract = &profile.contract;
+    let mut parts = vec![format!("{} (iss {})", profile.name, profile.issuer), contract.form.name().to_owned()];
+    parts.extend(names(&contract.signing_algorithms, "signed with"));
+    parts.extend(names(&contract.key_algorithms, "key by"));
+    parts.extend(names(&contract.content_encryptions, "content by"));
+    parts.push(match contract.max_lifetime {
+        Some(lifetime) => format!("lives at most {}", span(lifetime)),
+        None => "lives as long as it says".to_owned(),
+    });
+    parts.push(format!("leeway {}", span(contract.leeway)));
+    if !contract.required_claims.is_empty() {
+        parts.push(format!("needs {}", contract.required_claims.join(" ")));
+    }
+    parts.join("; ")
+}
+
+fn names<T: fmt::Display>(items: &[T], label: &str) -> Option<String> {
+    let items: Vec<String> = items.iter().map(ToString::to_string).collect();
+    (!items.is_empty()).then(|| format!("{label} {}", items.join(" ")))
+}
+
+fn header(rule: &HeaderRule) -> String {
+    let format = match rule.format {
+        Format::Comma => "comma",
+        Format::Json => "json",
+        Format::Repeat => "repeat",
+    };
+    let encoding = match rule.encoding {
+        Encoding::Reject => "refused unless plain",
+        Encoding::Percent => "percent",
+        Encoding::Base64Url => "base64url",
+    };
+    format!("header {}: from {}; {format}; {encoding}", rule.name, rule.claim)
+}
+
+fn token(handling: TokenHandling) -> &'static str {
+    match handling {
+        TokenHandling::Drop => "dropped",
+        TokenHandling::Keep => "kept as sent",
+        TokenHandling::Inner => "the JWS out of the JWE",
+    }
+}
+
+/// A duration as gateway.yaml writes it.
+pub(super) fn span(span: Duration) -> String {
+    let millis = span.as_millis();
+    let units = [(3_600_000, "h"), (60_000, "m"), (1000, "s")];
+    let fitting = units.iter().find(|(unit, _)| millis >= *unit && millis % unit == 0);
+    match fitting {
+        Some((unit, name)) => format!("{}{name}", millis / unit),
+        None if millis == 0 => "0s".to_owned(),
+        None => format!("{millis}ms"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_are_shown_as_they_are_written() {
+        for (millis, text) in [(0, "0s"), (100, "100ms"), (1500, "1500ms"), (30_000, "30s"), (900_000, "15m"), (7_200_000, "2h")] {
+            assert_eq!(span(Duration::from_millis(millis)), text);
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! `listeners`: where clients connect.
+
+use super::value::{Address, FilePath, List, Name, SecretRef};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+/// A socket that clients connect to. It either terminates TLS or redirects to a listener that does.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Listener {
+    /// The listener's name.
+    #[schemars(required)]
+    pub name: Option<Name>,
+    /// The address to listen on.
+    #[schemars(required)]
+    pub address: Option<Address>,
+    /// TLS on this listener.
+    pub tls: Option<ListenerTls>,
+    /// Whether HTTP/2 is offered (ALPN). Default: true.
+    pub http2: Option<bool>,
+    /// How clients reach this listener, where a balancer stands in front. Default: as listened.
+    pub public: Option<PublicAddress>,
+    /// The listener with TLS to which every request for the host of a route is redirected (308).
+    pub redirect_to: Option<Name>,
+}
+
+/// TLS of a listener.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ListenerTls {
+    /// The certificates, chosen by the name a client asks for (SNI) from their own subject alternative names. The first
+    /// is the default.
+    #[schemars(required, length(min = 1))]
+    pub certificates: Option<List<Certificate>>,
+    /// The lowest TLS version spoken. Default: 1.2.
+    pub min_version: Option<TlsVersion>,
+    /// What happens to a client that asks for a name no certificate has. Default: reject.
+    pub unknown_sni: Option<UnknownSni>,
+}
+
+/// A certificate chain and its private key.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Certificate {
+    /// The PEM file with the certificate and its intermediates.
+    #[schemars(required, extend("examples" = ["certs/edge.pem"]))]
+    pub chain: Option<FilePath>,
+    /// The private key, PEM.
+    #[schemars(required, extend("examples" = ["file:certs/edge.key"]))]
+    pub key: Option<SecretRef>,
+}
+
+/// A version of TLS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+pub enum TlsVersion {
+    /// TLS 1.2 (RFC 5246).
+    #[serde(rename = "1.2")]
+    Tls12,
+    /// TLS 1.3 (RFC 8446).
+    #[serde(rename = "1.3")]
+    Tls13,
+}
+
+/// What happens to a client that asks for a name no certificate has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum UnknownSni {
+    /// The handshake fails.
+    Reject,
+    /// The first certificate answers.
+    Default,
+}
+
+/// How clients reach a listener.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PublicAddress {
+    /// The scheme in the URLs clients use.
+    pub scheme: Option<Scheme>,
+    /// The port in the URLs clients use.
+    #[schemars(range(min = 1))]
+    pub port: Option<u16>,
+}
+
+/// The scheme of a URL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Scheme {
+    /// Clear text.
+    Http,
+    /// TLS.
+    Https,
+}

@@ -1,0 +1,120 @@
+//! `routes`: which requests go where, and what they must show. `defaults` share the types.
+
+use super::identity::Identity;
+use super::value::{HostPattern, Line, List, Name};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+/// One way through the gateway.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Route {
+    /// The route's name.
+    #[schemars(required)]
+    pub name: Option<Name>,
+    /// Which requests take this route; the most specific match wins: host, then path, then method.
+    #[schemars(required, extend("examples" = ["{ path: \"/orders/{id}\" }"]))]
+    pub r#match: Option<Match>,
+    /// The upstream the requests go to.
+    #[schemars(required)]
+    pub upstream: Option<Name>,
+    /// What a request must show: `public`, or a mapping. Mandatory unless `defaults.access` is given.
+    pub access: Option<Access>,
+    /// What the upstream is told about the caller.
+    pub identity: Option<Identity>,
+}
+
+/// Which requests take a route.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Match {
+    /// The hosts, each literal or with one leading `*.`. Default: every host.
+    #[schemars(length(min = 1))]
+    pub hosts: Option<List<HostPattern>>,
+    /// The path: literal segments, `{name}` for one segment, `{*rest}` at the end for one or more.
+    #[schemars(required, extend("x-is" = "a path", "x-write" = "a path that begins with `/`, such as `/orders/{id}`",
+        "pattern" = r"^/[^\x00-\x20\x7f]{0,1023}$", "examples" = ["\"/orders/{id}\""]))]
+    pub path: Option<Line>,
+    /// The methods; GET includes HEAD. Default: every method.
+    #[schemars(length(min = 1))]
+    pub methods: Option<List<Method>>,
+}
+
+/// A request method, in capitals.
+pub type Method = Line;
+
+/// What a request must show.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Access {
+    /// Nothing: everyone may come.
+    Public(Public),
+    /// A token that passes these rules.
+    Rules(Box<AccessRules>),
+}
+
+/// The word `public`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Public {
+    /// Everyone may come.
+    Public,
+}
+
+/// The rules a token must pass.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AccessRules {
+    /// The issuers whose tokens are believed here.
+    #[schemars(length(min = 1))]
+    pub issuers: Option<List<Name>>,
+    /// Where the token may stand. Default: header.
+    #[schemars(length(min = 1))]
+    pub credentials: Option<List<Credential>>,
+    /// The audiences of which a token must name at least one; a subset of the issuers'. Default: all of theirs.
+    #[schemars(length(min = 1))]
+    pub audiences: Option<List<Line>>,
+    /// The scopes a token must have, all of them.
+    pub scopes: Option<List<Scope>>,
+    /// A condition in CEL over `claims`, `request` and `path`, at most 1 KiB; an error counts as false.
+    #[schemars(extend("x-is" = "a condition", "x-write" = "a CEL expression of at most 1 KiB",
+        "pattern" = r"^[^\x00-\x08\x0b-\x1f\x7f]{1,1024}$"))]
+    pub when: Option<String>,
+    /// Whether a token may be used again. Default: none (it may).
+    pub replay: Option<Replay>,
+    /// What happens when the store can't answer. Default: `store.on_loss`.
+    pub on_loss: Option<OnLoss>,
+}
+
+/// A scope (RFC 6749 §3.3).
+pub type Scope = Line;
+
+/// Where a token may stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Credential {
+    /// In the header `Authorization`.
+    Header,
+}
+
+/// Whether a token may be used again, loosest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Replay {
+    /// As often as it is valid.
+    None,
+    /// Once.
+    Once,
+}
+
+/// What happens when the store can't answer, loosest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OnLoss {
+    /// The request is let through, counted and audited.
+    Open,
+    /// A bounded table in the process stands in for the store.
+    Local,
+    /// The request is answered 503.
+    Closed,
+}

@@ -1,0 +1,43 @@
+//! `server`: the process itself.
+
+use super::value::{Duration, FilePath, Size};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+/// The process itself.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Server {
+    /// Worker threads: `auto` (one a core) or a number. Default: auto.
+    pub threads: Option<Threads>,
+    /// The directory for the process id and the upgrade socket. Default: /run/tollgate.
+    pub runtime_dir: Option<FilePath>,
+    /// How long, after SIGTERM, new connections are still accepted while balancers look away. Default: 5s.
+    pub drain_delay: Option<Duration>,
+    /// How long running requests may then still take. Default: 30s.
+    pub shutdown_grace: Option<Duration>,
+    /// The largest request header. Default: 32KiB.
+    pub max_header: Option<Size>,
+    /// How long a client may take for a request's header. Default: 10s.
+    pub header_timeout: Option<Duration>,
+    /// How long an unused client connection is kept. Default: 60s.
+    pub idle_timeout: Option<Duration>,
+}
+
+/// A number of threads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Threads {
+    /// One a core.
+    Auto(Auto),
+    /// So many.
+    Fixed(#[schemars(range(min = 1, max = 1024))] u16),
+}
+
+/// The word `auto`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Auto {
+    /// One a core.
+    Auto,
+}

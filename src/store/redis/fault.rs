@@ -1,0 +1,109 @@
+//! Errors of Redis and of the way to it, without anything secret in them.
+
+use crate::store::StoreError;
+use redis::{ErrorKind, RedisError, ServerError, ServerErrorKind};
+
+/// A command that failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Fault {
+    /// Why.
+    pub error: StoreError,
+    /// Whether Redis may have carried it out all the same.
+    pub maybe_done: bool,
+    /// Whether the server is not, or not any more, the one to ask: connect anew.
+    pub wrong_server: bool,
+}
+
+impl Fault {
+    /// An answer that makes no sense. What was done is not known.
+    pub(super) const NONSENSE: Self = Self { error: StoreError::Refused, maybe_done: true, wrong_server: false };
+
+    const fn refused(error: StoreError, wrong_server: bool) -> Self {
+        Self { error, maybe_done: false, wrong_server }
+    }
+}
+
+impl From<&ServerError> for Fault {
+    fn from(error: &ServerError) -> Self {
+        match error.kind() {
+            Some(ServerErrorKind::ReadOnly | ServerErrorKind::MasterDown | ServerErrorKind::Moved) => {
+                Self::refused(StoreError::Connection, true)
+            }
+            Some(ServerErrorKind::BusyLoading | ServerErrorKind::ClusterDown | ServerErrorKind::TryAgain) => {
+                Self::refused(StoreError::Connection, false)
+            }
+            None if error.code() == "OOM" => Self::refused(StoreError::Full, false),
+            None if error.code() == "NOREPLICAS" => Self::refused(StoreError::Unreplicated, false),
+            _ => Self::refused(StoreError::Refused, false),
+        }
+    }
+}
+
+impl From<RedisError> for Fault {
+    fn from(error: RedisError) -> Self {
+        match error.kind() {
+            ErrorKind::Server(_) | ErrorKind::Extension => {
+                let first = error.into_server_errors().and_then(|errors| errors.first().cloned());
+                first.map_or(Self::NONSENSE, |(_, error)| Self::from(&error))
+            }
+            ErrorKind::Io if error.is_timeout() => {
+                Self { error: StoreError::Timeout, maybe_done: true, wrong_server: false }
+            }
+            ErrorKind::Io => Self { error: StoreError::Connection, maybe_done: true, wrong_server: false },
+            _ => Self::NONSENSE,
+        }
+    }
+}
+
+/// Why there is no connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum OpenError {
+    #[error("no answer in time")]
+    Timeout,
+    #[error("can't connect ({0})")]
+    Dial(std::io::ErrorKind),
+    #[error("the TLS handshake failed")]
+    Tls,
+    #[error("user name or password refused")]
+    Login,
+    #[error("it is not a primary")]
+    NotPrimary,
+    #[error("INFO lacks what is needed; the user needs +info +time +get +set +eval +evalsha +ping on ~PREFIX*")]
+    NoFacts,
+    #[error("the connections reach different servers")]
+    SeveralServers,
+    #[error("the store answered: {0}")]
+    Refused(StoreError),
+}
+
+impl OpenError {
+    /// What a request is told.
+    pub(super) const fn as_store_error(self) -> StoreError {
+        match self {
+            Self::Timeout => StoreError::Timeout,
+            Self::Dial(_) | Self::Tls | Self::NotPrimary | Self::SeveralServers => StoreError::Connection,
+            Self::Login | Self::NoFacts => StoreError::Refused,
+            Self::Refused(error) => error,
+        }
+    }
+}
+
+impl From<Fault> for OpenError {
+    fn from(fault: Fault) -> Self {
+        if fault.wrong_server { Self::NotPrimary } else { Self::Refused(fault.error) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io;
+
+    #[test]
+    fn only_a_lost_answer_leaves_doubt() {
+        let lost = Fault::from(RedisError::from(io::Error::from(io::ErrorKind::BrokenPipe)));
+        assert!(lost.maybe_done && lost.error == StoreError::Connection);
+        let late = Fault::from(RedisError::from(io::Error::from(io::ErrorKind::TimedOut)));
+        assert!(late.maybe_done && late.error == StoreError::Timeout);
+    }
+}

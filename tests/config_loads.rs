@@ -1,0 +1,168 @@
+//! Sound configurations load, and mean what they say.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test stops at the first surprise")]
+
+mod config_support;
+
+use config_support::{SOUND, Workshop};
+use std::time::Duration;
+use tollgate::authn::{OnLoss, ReplayMode};
+use tollgate::config::{self, Loaded, StoreSettings};
+use tollgate::decision::{Access, Guard};
+use tollgate::identity::TokenHandling;
+use tollgate::issuer::Form;
+use tollgate::proxy::{ListenerKind, Scheme};
+use tollgate::request::{CanonicalPath, Host};
+use tollgate::route::Routed;
+use tollgate::tls::{TlsVersion, UnknownSni};
+use tollgate::upstream::HostPolicy;
+
+fn sound() -> Loaded {
+    let workshop = Workshop::new();
+    workshop.load(SOUND).unwrap_or_else(|faults| panic!("{faults}"))
+}
+
+fn guard<'l>(loaded: &'l Loaded, route: &str) -> &'l Guard {
+    let rule = loaded.rules.iter().find(|rule| &*rule.policy.name == route).expect("the route");
+    match &rule.policy.access {
+        Access::Guarded(guard) => guard,
+        Access::Public => panic!("{route} is public"),
+    }
+}
+
+#[test]
+fn listeners_and_admin_mean_what_they_say() {
+    let loaded = sound();
+    let [https, http] = loaded.listeners.as_slice() else { panic!("two listeners") };
+    let ListenerKind::Tls(tls) = &https.kind else { panic!("TLS") };
+    assert_eq!((tls.certificates.len(), tls.min_version, tls.unknown_sni), (2, TlsVersion::V1_3, UnknownSni::Default));
+    assert_eq!((https.http2, https.public.scheme, https.public.port), (false, Scheme::Https, 443));
+    assert!(matches!(http.kind, ListenerKind::Redirect { to: 443 }));
+    assert_eq!(loaded.admin.address.to_string(), "127.0.0.1:9901");
+    assert!(loaded.admin.token.is_some_and(|token| token.expose().len() == 48));
+}
+
+#[test]
+fn the_store_means_what_it_says() {
+    let loaded = sound();
+    let StoreSettings::Redis(redis) = &loaded.store else { panic!("redis") };
+    assert_eq!((redis.timeout, redis.key_prefix.as_str()), (Duration::from_millis(50), "gate"));
+    assert!(redis.username.is_some() && redis.password.is_some() && redis.ca.is_some());
+    // Upstream `orders` gives up connecting after 1 s, `pages` after the default of 2 s.
+    assert_eq!(redis.foreign_memory, Duration::from_secs(2));
+}
+
+#[test]
+fn issuers_mean_what_they_say() {
+    let loaded = sound();
+    let profiles: Vec<_> = loaded.issuers.iter().map(|(_, profile)| profile).collect();
+    let forms: Vec<_> = profiles.iter().map(|profile| profile.contract.form).collect();
+    assert_eq!(forms, [Form::Signed, Form::Nested, Form::Signed, Form::Sealed, Form::Sealed]);
+    let corp = profiles[0];
+    assert_eq!(&*corp.issuer, "https://idp.example.com");
+    assert_eq!(corp.contract.max_lifetime, Some(Duration::from_secs(900)));
+    assert_eq!((corp.contract.leeway, corp.contract.max_size), (Duration::from_secs(5), 4096));
+    assert_eq!((corp.contract.scope_claim.as_str(), corp.contract.id_claim.as_str()), ("scp", "uti"));
+    assert!(corp.contract.types.accept(Some("at+jwt")) && !corp.contract.types.accept(None));
+    assert_eq!(profiles[2].contract.id_claim, "jti");
+    let opens: Vec<_> = profiles.iter().map(|profile| profile.keys.decryption().is_some()).collect();
+    assert_eq!(opens, [false, true, false, true, true]);
+}
+
+#[test]
+fn routes_are_joined_with_the_defaults() {
+    let loaded = sound();
+    let orders = guard(&loaded, "orders");
+    assert_eq!((orders.replay, orders.on_loss), (ReplayMode::Once, OnLoss::Closed));
+    assert_eq!(orders.audiences, ["https://api.example.com"]);
+    assert_eq!(orders.issuers.len(), 2);
+    let condition = orders.when.as_ref().expect("a condition").source();
+    assert!(condition.contains("claims.tenant") && condition.contains("has(claims.sub)"), "{condition}");
+    let documents = guard(&loaded, "documents");
+    assert_eq!((documents.replay, documents.on_loss), (ReplayMode::None, OnLoss::Local));
+    assert_eq!(documents.when.as_ref().map(|when| when.source()), Some("has(claims.sub)"));
+    assert_eq!(loaded.rules[1].identity.token, TokenHandling::Inner);
+    let headers: Vec<_> = loaded.rules[0].identity.headers.iter().map(|rule| rule.name.as_str()).collect();
+    assert_eq!(headers, ["X-User-Id", "X-User-Name", "X-User-Roles"]);
+    for name in ["x_user_id", "X-Legacy-Anything", "X-User-Roles"] {
+        assert!(loaded.firewall.strips(name), "{name}");
+    }
+}
+
+#[test]
+fn requests_find_their_routes() {
+    let loaded = sound();
+    let find = |host: &str, path: &str| {
+        let path = CanonicalPath::parse(path.as_bytes()).expect("a path");
+        match loaded.routes.find(&Host::parse(host).expect("a host"), &path, &http::Method::GET) {
+            Routed::To(id, _) => Some(&*loaded.rules[id.index()].policy.name),
+            _ => None,
+        }
+    };
+    assert_eq!(find("api.example.com", "/orders/1"), Some("orders"));
+    assert_eq!(find("a.example.org", "/orders/1"), Some("orders"));
+    assert_eq!(find("other", "/files/a/b"), Some("files"));
+    assert_eq!(find("other", "/orders/1"), None);
+}
+
+#[test]
+fn upstreams_and_server_mean_what_they_say() {
+    let loaded = sound();
+    let [orders, pages] = loaded.upstreams.as_slice() else { panic!("two upstreams") };
+    assert_eq!(orders.endpoints.iter().map(|one| (one.https, one.port)).collect::<Vec<_>>(), [(false, 8080), (true, 8443)]);
+    assert_eq!(orders.host, HostPolicy::Literal("orders.internal".into()));
+    assert_eq!((orders.tls.server_name.as_deref(), orders.tls.ca.as_ref().map(Vec::len)), (Some("orders.internal"), Some(1)));
+    assert_eq!((pages.endpoints[0].host.as_str(), &pages.host), ("::1", &HostPolicy::Upstream));
+    assert_eq!((loaded.server.threads, loaded.server.max_header), (2, 16 * 1024));
+    assert!(loaded.server.runtime_dir.ends_with("run") && loaded.server.runtime_dir.is_absolute());
+}
+
+#[test]
+fn the_shortest_sound_configuration_has_safe_defaults() {
+    let workshop = Workshop::new();
+    let text = "version: 1\nlisteners:\n  - { name: a, address: '127.0.0.1:0', tls: { certificates: \
+                [{ chain: certs/edge.pem, key: 'file:certs/edge.key' }] } }\nupstreams:\n  - { name: u, endpoints: \
+                ['http://127.0.0.1:1'] }\nroutes:\n  - { name: r, match: { path: / }, upstream: u, access: public }\n";
+    let loaded = workshop.load(text).unwrap_or_else(|faults| panic!("{faults}"));
+    let ListenerKind::Tls(tls) = &loaded.listeners[0].kind else { panic!("TLS") };
+    assert_eq!((tls.min_version, tls.unknown_sni), (TlsVersion::V1_2, UnknownSni::Reject));
+    assert!(loaded.listeners[0].http2 && loaded.admin.token.is_none() && loaded.admin.address.ip().is_loopback());
+    assert!(matches!(loaded.store, StoreSettings::Embedded { max_entries: 1_000_000 }));
+    assert_eq!(loaded.rules[0].identity.token, TokenHandling::Drop);
+}
+
+#[test]
+fn the_shipped_configuration_loads_once_its_keys_exist() {
+    let workshop = Workshop::new();
+    let shipped = include_str!("../gateway.yaml");
+    let names = [
+        (".tollgate/edge.pem", "certs/edge.pem"),
+        (".tollgate/edge.key", "certs/edge.key"),
+        (".tollgate/admin.token", "secrets/admin.token"),
+        (".tollgate/issuer.jwks.json", "keys/corp.jwks.json"),
+        (".tollgate/decrypt.jwks.json", "keys/decrypt.jwks.json"),
+    ];
+    let text = names.iter().fold(shipped.to_owned(), |text, (shipped, ours)| text.replace(shipped, ours));
+    assert_eq!(workshop.faults(&text), Vec::<String>::new());
+}
+
+#[test]
+fn the_effective_policy_of_each_route_is_a_block_of_text() {
+    let text = config::effective_policies(&sound()).to_string();
+    let expected = "route orders\n  match: api.example.com *.example.org, /orders/{id}, GET POST\n  upstream: orders\n";
+    assert!(text.starts_with(expected), "{text}");
+    for line in [
+        "  believes: corp (iss https://idp.example.com); signed; signed with ES256 EdDSA; lives at most 15m; leeway 5s; \
+         needs sub /realm_access/roles",
+        "  audiences: one of https://api.example.com",
+        "  scopes: orders:read",
+        "  replay: once, closed when the store can't answer",
+        "  header X-User-Name: from name; comma; percent",
+        "  token: dropped",
+        "route documents",
+        "  replay: none, a token may be used again",
+        "  token: the JWS out of the JWE",
+    ] {
+        assert!(text.lines().any(|known| known == line), "{line}\nis not in\n{text}");
+    }
+}

@@ -1,0 +1,159 @@
+//! The one decision, asked without any network: its order, and that a refused request has spent nothing.
+
+mod decision_bench;
+
+use decision_bench::{Bench, PASSING_PATH, claims};
+use serde_json::json;
+use tollgate::authn::{OnLoss, ReplayMode};
+use tollgate::decision::Reason;
+
+#[test]
+fn a_good_token_passes_and_its_identity_is_told() {
+    let bench = Bench::new(ReplayMode::None);
+    let permit = bench.ask(&bench.signed(&claims())).unwrap();
+    assert_eq!(permit.identity_headers()[0].0, "X-User-Id");
+    assert_eq!(permit.identity_headers()[0].1, "alice");
+    assert_eq!(permit.path().as_str(), PASSING_PATH);
+}
+
+#[test]
+fn a_one_time_token_passes_once() {
+    let bench = Bench::new(ReplayMode::Once);
+    let token = bench.signed(&claims());
+    assert!(bench.ask(&token).is_ok());
+    assert_eq!(bench.reason(&token), Reason::Replayed);
+}
+
+#[test]
+fn a_request_refused_for_any_other_reason_has_spent_nothing() {
+    let bench = Bench::new(ReplayMode::Once);
+    let token = bench.signed(&claims());
+    assert_eq!(bench.reason_at("/orders/0", &token), Reason::ConditionFalse);
+    assert_eq!(bench.reason_at("/elsewhere", &token), Reason::NoRoute);
+    bench.upstream_is_down(true);
+    assert_eq!(bench.reason(&token), Reason::UpstreamUnavailable);
+    bench.upstream_is_down(false);
+    assert!(bench.ask(&token).is_ok());
+}
+
+#[test]
+fn a_claim_that_fits_no_header_costs_no_nonce() {
+    let bench = Bench::new(ReplayMode::Once);
+    let mut bad = claims();
+    bad.insert("sub".into(), json!("alice\nX-Admin: true"));
+    let token = bench.signed(&bad);
+    assert_eq!(bench.reason(&token), Reason::IdentityUnencodable);
+    assert_eq!(bench.claims_made(), 0);
+}
+
+#[test]
+fn a_one_time_token_needs_an_identifier_and_an_issue_time() {
+    let bench = Bench::new(ReplayMode::Once);
+    for missing in ["jti", "iat"] {
+        let mut bad = claims();
+        bad.remove(missing);
+        assert_eq!(bench.reason(&bench.signed(&bad)), Reason::ClaimMissing, "{missing}");
+    }
+}
+
+#[test]
+fn a_token_older_than_the_stores_memory_is_unprovable_until_it_expires() {
+    let bench = Bench::with_epoch(ReplayMode::Once, 1_000);
+    let mut old = claims();
+    old.insert("iat".into(), json!(1_000));
+    assert_eq!(bench.reason(&bench.signed(&old)), Reason::ReplayUnprovable);
+    old.insert("iat".into(), json!(1_001));
+    old.insert("jti".into(), json!("young"));
+    assert!(bench.ask(&bench.signed(&old)).is_ok());
+}
+
+#[test]
+fn a_lost_store_is_answered_as_the_route_declares() {
+    let token = |bench: &Bench| bench.signed(&claims());
+    let closed = Bench::without_store(OnLoss::Closed);
+    assert_eq!(closed.reason(&token(&closed)), Reason::StoreUnavailable);
+    let open = Bench::without_store(OnLoss::Open);
+    let opened = token(&open);
+    assert!(open.ask(&opened).is_ok() && open.ask(&opened).is_ok());
+    let local = Bench::without_store(OnLoss::Local);
+    let once = token(&local);
+    assert!(local.ask(&once).is_ok());
+    assert_eq!(local.reason(&once), Reason::Replayed);
+}
+
+#[test]
+fn claims_encrypted_to_the_public_key_without_a_signature_are_refused() {
+    let bench = Bench::new(ReplayMode::None);
+    let unsigned = bench.encrypted(claims_as_json().as_bytes(), Some("JWT"));
+    assert_eq!(bench.reason(&unsigned), Reason::WrongForm);
+    let good = bench.encrypted(bench.signed(&claims()).as_bytes(), Some("JWT"));
+    assert!(bench.ask(&good).is_ok());
+    let without_cty = bench.encrypted(bench.signed(&claims()).as_bytes(), None);
+    assert_eq!(bench.reason(&without_cty), Reason::TypeRefused);
+}
+
+#[test]
+fn a_bound_token_is_never_taken_as_a_plain_one() {
+    let bench = Bench::new(ReplayMode::None);
+    let mut bound = claims();
+    bound.insert("cnf".into(), json!({ "unheard-of": "x" }));
+    assert_eq!(bench.reason(&bench.signed(&bound)), Reason::BindingRefused);
+}
+
+#[test]
+fn a_cached_verdict_is_judged_anew_and_dies_with_its_keys() {
+    let bench = Bench::new(ReplayMode::None);
+    let token = bench.signed(&claims());
+    assert!(bench.ask(&token).is_ok() && bench.ask(&token).is_ok());
+    assert_eq!(bench.verifications(), 1, "the second use was recalled");
+    assert_eq!(bench.reason_when(10_000, &token), Reason::Expired);
+    bench.rotate_keys();
+    assert_eq!(bench.reason(&token), Reason::UnknownKey);
+}
+
+#[test]
+fn one_time_routes_go_past_the_verdict_cache() {
+    let bench = Bench::new(ReplayMode::Once);
+    let token = bench.signed(&claims());
+    assert!(bench.ask(&token).is_ok());
+    assert_eq!(bench.reason(&token), Reason::Replayed);
+    assert_eq!(bench.verifications(), 2);
+}
+
+#[test]
+fn explaining_leaves_no_trace() {
+    let bench = Bench::new(ReplayMode::Once);
+    let token = bench.signed(&claims());
+    for _ in 0..3 {
+        assert!(bench.peek(&token).is_ok());
+    }
+    assert_eq!(bench.claims_made(), 0);
+    assert!(bench.ask(&token).is_ok());
+    assert_eq!(bench.peek(&token).unwrap_err(), Reason::Replayed);
+}
+
+#[test]
+fn every_rule_of_the_contract_refuses_alone() {
+    let bench = Bench::new(ReplayMode::None);
+    let with = |name: &str, value: serde_json::Value| {
+        let mut changed = claims();
+        changed.insert(name.into(), value);
+        bench.reason(&bench.signed(&changed))
+    };
+    assert_eq!(with("iss", json!("https://other.test")), Reason::UnknownIssuer);
+    assert_eq!(with("aud", json!("https://other.test")), Reason::WrongAudience);
+    assert_eq!(with("exp", json!(1_499)), Reason::Expired);
+    assert_eq!(with("exp", json!(2_500)), Reason::LifetimeTooLong);
+    assert_eq!(with("exp", json!("1600")), Reason::MalformedClaims);
+    assert_eq!(with("nbf", json!(1_502)), Reason::NotYetValid);
+    assert_eq!(with("iat", json!(1_502)), Reason::IssuedInFuture);
+    assert_eq!(with("scope", json!("orders:write")), Reason::InsufficientScope);
+    assert_eq!(with("tenant", json!("other")), Reason::ConditionFalse);
+    assert_eq!(bench.reason("a.b"), Reason::WrongForm);
+    assert_eq!(bench.reason("a.b.c"), Reason::HeaderRefused);
+    assert_eq!(bench.reason(&"a".repeat(9000)), Reason::TokenTooLarge);
+}
+
+fn claims_as_json() -> String {
+    serde_json::to_string(&claims()).unwrap()
+}

@@ -1,0 +1,268 @@
+//! A snapshot with one guarded route, keys, and a clock that stands where the test puts it.
+
+use http::{HeaderMap, HeaderValue, Method};
+use serde_json::{Map, Value, json};
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+use tollgate::authn::{OnLoss, ReplayGuard, ReplayMode, VerdictCache};
+use tollgate::clock::UnixTime;
+use tollgate::decision::{
+    Access, Condition, Endpoint, Endpoints, Guard, Memory, Permit, Reason, Recollection, RoutePolicy, Scopes, Snapshot,
+    Trace, UpstreamId, decide,
+};
+use tollgate::identity::{Encoding, Firewall, Format, HeaderRule, IdentityPlan, TokenHandling};
+use tollgate::issuer::{AcceptedTypes, Form, IssuerId, IssuerProfile, KeyRing, KeySnapshot, Registry, TokenContract};
+use tollgate::jose::{self, ContentEncryption, DecryptionKeySet, KeyAlgorithm, SigningAlgorithm, VerificationKeySet};
+use tollgate::observe::{ClaimResult, Observer};
+use tollgate::request::{Facts, TransportFacts};
+use tollgate::route::{Match, Pattern, RouteId, RouteTable, RouteTableBuilder};
+use tollgate::store::{ClaimAnswer, EmbeddedStore, IfUnknown, Nonce, Receipt, Store, StoreError};
+
+/// A path the route's condition lets through.
+pub const PASSING_PATH: &str = "/orders/17";
+const NOW: i64 = 1_500;
+const ISSUER: &str = "https://issuer.test";
+
+/// Claims that pass at the bench's time.
+pub fn claims() -> Map<String, Value> {
+    let claims = json!({
+        "iss": ISSUER, "aud": "https://api.test", "sub": "alice", "scope": "orders:read x", "tenant": "acme",
+        "iat": 1_400, "exp": 1_600, "jti": "one",
+    });
+    claims.as_object().unwrap().clone()
+}
+
+/// One gateway's decision, without the gateway.
+pub struct Bench {
+    snapshot: Snapshot,
+    memory: Recollection,
+    observer: Counting,
+    down: Arc<AtomicBool>,
+    signing_key: Value,
+    decryption_key: Value,
+}
+
+#[derive(Default)]
+struct Counting {
+    verifications: AtomicUsize,
+    fresh: AtomicUsize,
+}
+
+impl Observer for Counting {
+    fn verified(&self, _: &'static str, _: Duration) {
+        self.verifications.fetch_add(1, Ordering::Relaxed);
+    }
+    fn claimed(&self, _: &'static str, result: ClaimResult) {
+        if result == ClaimResult::Fresh {
+            self.fresh.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+    fn verdict_cache(&self, _: &'static str) {}
+}
+
+struct OneEndpoint(Arc<AtomicBool>);
+
+impl Endpoints for OneEndpoint {
+    fn choose(&self, upstream: UpstreamId, _: Option<&str>) -> Option<Endpoint> {
+        (!self.0.load(Ordering::Relaxed)).then_some(Endpoint { upstream, index: 0 })
+    }
+    fn peek(&self, upstream: UpstreamId, subject: Option<&str>) -> Option<Endpoint> {
+        self.choose(upstream, subject)
+    }
+}
+
+/// A store that never answers.
+struct Lost;
+
+#[async_trait::async_trait]
+impl Store for Lost {
+    async fn claim(&self, _: &[Nonce], _: UnixTime, _: IfUnknown) -> ClaimAnswer {
+        ClaimAnswer::Unknown(StoreError::Timeout)
+    }
+    async fn release(&self, _: &Receipt) {}
+    async fn peek(&self, _: &[Nonce], _: UnixTime) -> ClaimAnswer {
+        ClaimAnswer::Unknown(StoreError::Timeout)
+    }
+    fn condition(&self) -> Result<(), StoreError> {
+        Err(StoreError::Timeout)
+    }
+    fn epoch(&self) -> Option<UnixTime> {
+        None
+    }
+}
+
+impl Bench {
+    pub fn new(replay: ReplayMode) -> Self {
+        Self::with_epoch(replay, 0)
+    }
+
+    pub fn with_epoch(replay: ReplayMode, epoch: i64) -> Self {
+        let store = EmbeddedStore::new(100, UnixTime::from_seconds(epoch));
+        Self::build(replay, OnLoss::Closed, Arc::new(store))
+    }
+
+    pub fn without_store(on_loss: OnLoss) -> Self {
+        Self::build(ReplayMode::Once, on_loss, Arc::new(Lost))
+    }
+
+    fn build(replay: ReplayMode, on_loss: OnLoss, store: Arc<dyn Store>) -> Self {
+        let signing_key = jose::sign::generate("ES256", ContentEncryption::A256GCM).unwrap();
+        let decryption_key = jose::sign::generate("RSA-OAEP-256", ContentEncryption::A256GCM).unwrap();
+        let down = Arc::new(AtomicBool::new(false));
+        let snapshot = Snapshot {
+            generation: 1,
+            routes: routes(),
+            policies: vec![policy(replay, on_loss)],
+            identities: vec![identity()],
+            firewall: Firewall::new(["X-User-Id"], []),
+            issuers: Registry::new(vec![
+                Arc::new(profile(Form::Signed, &signing_key, None)),
+                Arc::new(profile(Form::Nested, &signing_key, Some(&decryption_key))),
+            ]),
+            endpoints: Arc::new(OneEndpoint(Arc::clone(&down))),
+        };
+        let memory =
+            Recollection { replay: ReplayGuard::new(store, 10), verdicts: VerdictCache::new(1000, 1 << 20).unwrap() };
+        Self { snapshot, memory, observer: Counting::default(), down, signing_key, decryption_key }
+    }
+
+    pub fn signed(&self, claims: &Map<String, Value>) -> String {
+        let mut header = Map::new();
+        header.insert("alg".into(), json!("ES256"));
+        header.insert("kid".into(), self.signing_key["kid"].clone());
+        jose::sign::sign_compact(&header, &serde_json::to_vec(claims).unwrap(), &self.signing_key).unwrap()
+    }
+
+    pub fn encrypted(&self, plaintext: &[u8], cty: Option<&str>) -> String {
+        let mut header = Map::new();
+        if let Some(cty) = cty {
+            header.insert("cty".into(), json!(cty));
+        }
+        let (algorithm, encryption) = (KeyAlgorithm::RsaOaep256, ContentEncryption::A256GCM);
+        jose::sign::encrypt_compact(&header, plaintext, &self.decryption_key, algorithm, encryption).unwrap()
+    }
+
+    pub fn ask(&self, token: &str) -> Result<Permit, Reason> {
+        self.decide(Memory::Live(&self.memory), PASSING_PATH, NOW, token)
+    }
+
+    pub fn peek(&self, token: &str) -> Result<Permit, Reason> {
+        self.decide(Memory::Peek(&self.memory), PASSING_PATH, NOW, token)
+    }
+
+    pub fn reason(&self, token: &str) -> Reason {
+        self.ask(token).unwrap_err()
+    }
+
+    pub fn reason_at(&self, path: &str, token: &str) -> Reason {
+        self.decide(Memory::Live(&self.memory), path, NOW, token).unwrap_err()
+    }
+
+    pub fn reason_when(&self, now: i64, token: &str) -> Reason {
+        self.decide(Memory::Live(&self.memory), PASSING_PATH, now, token).unwrap_err()
+    }
+
+    pub fn upstream_is_down(&self, down: bool) {
+        self.down.store(down, Ordering::Relaxed);
+    }
+
+    pub fn claims_made(&self) -> usize {
+        self.observer.fresh.load(Ordering::Relaxed)
+    }
+
+    pub fn verifications(&self) -> usize {
+        self.observer.verifications.load(Ordering::Relaxed)
+    }
+
+    /// The issuer now signs with another key.
+    pub fn rotate_keys(&self) {
+        let fresh = jose::sign::generate("ES256", ContentEncryption::A256GCM).unwrap();
+        let ring = &self.snapshot.issuers.profile(IssuerId::new(0)).unwrap().keys;
+        ring.replace(KeySnapshot { set: verification(&fresh), generation: 2, stale_at: None });
+    }
+
+    fn decide(&self, memory: Memory<'_>, path: &str, now: i64, token: &str) -> Result<Permit, Reason> {
+        let mut headers = HeaderMap::new();
+        headers.insert("authorization", HeaderValue::from_str(&format!("Bearer {token}")).unwrap());
+        let facts = Facts {
+            now: UnixTime::from_seconds(now),
+            method: &Method::GET,
+            authority: Some("api.test"),
+            path: path.as_bytes(),
+            query: None,
+            headers: &headers,
+            client: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            transport: &TransportFacts::default(),
+        };
+        let mut trace = Trace::off();
+        let decision = decide(&self.snapshot, memory, &facts, &self.observer, &mut trace);
+        block_on(decision).map_err(|denial| denial.reason)
+    }
+}
+
+/// Everything a decision awaits here answers at once.
+fn block_on<F: Future>(future: F) -> F::Output {
+    let mut future = std::pin::pin!(future);
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    loop {
+        if let std::task::Poll::Ready(output) = future.as_mut().poll(&mut context) {
+            return output;
+        }
+    }
+}
+
+fn verification(private: &Value) -> VerificationKeySet {
+    let set = json!({ "keys": [jose::sign::public_jwk(private).unwrap()] });
+    VerificationKeySet::parse(set.to_string().as_bytes(), 64).unwrap()
+}
+
+fn routes() -> RouteTable {
+    let mut builder = RouteTableBuilder::default();
+    let rule = Match { hosts: Vec::new(), path: Pattern::parse("/orders/{id}").unwrap(), methods: Vec::new() };
+    builder.add(RouteId::new(0), &rule).unwrap();
+    builder.build().unwrap()
+}
+
+fn policy(replay: ReplayMode, on_loss: OnLoss) -> RoutePolicy {
+    let guard = Guard {
+        issuers: vec![IssuerId::new(0), IssuerId::new(1)],
+        audiences: Vec::new(),
+        scopes: Scopes::all_of(vec!["orders:read".into()]),
+        when: Some(Condition::compile(r#"claims.tenant == "acme" && path.id != "0""#).unwrap()),
+        replay,
+        on_loss,
+    };
+    RoutePolicy { name: "orders".into(), access: Access::Guarded(guard), upstream: UpstreamId::new(0) }
+}
+
+fn identity() -> IdentityPlan {
+    let rule =
+        HeaderRule { name: "X-User-Id".into(), claim: "sub".into(), format: Format::Comma, encoding: Encoding::Reject };
+    IdentityPlan { headers: vec![rule], token: TokenHandling::Drop }
+}
+
+fn profile(form: Form, signing: &Value, decryption: Option<&Value>) -> IssuerProfile {
+    let keys = decryption.map(|key| DecryptionKeySet::parse_private(key.to_string().as_bytes()).unwrap());
+    let contract = TokenContract {
+        form,
+        signing_algorithms: vec![SigningAlgorithm::ES256],
+        key_algorithms: vec![KeyAlgorithm::RsaOaep256],
+        content_encryptions: vec![ContentEncryption::A256GCM],
+        types: AcceptedTypes::default(),
+        scope_claim: "scope".into(),
+        id_claim: "jti".into(),
+        max_lifetime: Some(Duration::from_secs(900)),
+        leeway: Duration::from_secs(0),
+        max_size: 8192,
+        required_claims: Vec::new(),
+    };
+    IssuerProfile {
+        name: form.name().into(),
+        issuer: ISSUER.into(),
+        audiences: vec!["https://api.test".into()],
+        contract,
+        keys: KeyRing::new(Some(verification(signing)), keys),
+    }
+}
