@@ -1,5 +1,5 @@
 //! 6. Who is it: the token opened, verified and read ([`token`]), presented by whoever holds its keys ([`binding`],
-//! [`dpop`], [`mtls`]), after an authentication that is enough ([`step_up`]), and used for the first time ([`replay`]).
+//!    [`dpop`], [`mtls`]), after an authentication that is enough ([`step_up`]), used for the first time ([`replay`]).
 
 pub mod binding;
 pub mod dpop;

@@ -2,6 +2,7 @@
 
 use super::denial::ChallengeKind;
 use super::policy::Guard;
+use crate::authn::StepUp;
 use crate::request::Scheme;
 use std::fmt;
 use std::sync::Arc;
@@ -49,7 +50,7 @@ impl Challenge {
             error,
             scope: scope.cloned(),
             acr_values: step_up.and_then(|asked| asked.acr_text().cloned()),
-            max_age: step_up.and_then(|asked| asked.max_age()),
+            max_age: step_up.and_then(StepUp::max_age),
             algorithms: dpop.map(|policy| Arc::clone(policy.algorithms_text())),
         })
     }
@@ -84,7 +85,7 @@ impl fmt::Display for Challenge {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::authn::{BindingRule, DpopPolicy, OnLoss, ReplayMode, StepUp};
+    use crate::authn::{BindingRule, DpopPolicy, OnLoss, ReplayMode};
     use crate::decision::Scopes;
 
     fn guard() -> Guard {

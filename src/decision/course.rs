@@ -6,7 +6,7 @@ use super::{Access, Challenge, ChallengeKind, Denial, Endpoint, Guard, Memory, R
 use crate::authn::binding::{self, BindingError, BindingRule, Presented, ProofOfPossession};
 use crate::authn::replay::{self, NotReplayed, ReplayMode, ReplayRefusal};
 use crate::authn::token::{self, Opened, TokenError, Verified};
-use crate::authn::{ProofError, ProofTools};
+use crate::authn::{DpopPolicy, ProofError, ProofTools};
 use crate::identity::TokenHandling;
 use crate::issuer::{IssuerId, IssuerProfile};
 use crate::observe::Observer;
@@ -72,7 +72,7 @@ impl<'c> Course<'c> {
 
     /// The nonce for the client's next proof, where the route asks one (RFC 9449 §8.2: on answers of every kind).
     pub(super) fn dpop_nonce(&self, guard: &Guard) -> Option<String> {
-        let asked = guard.dpop.as_ref().is_some_and(|policy| policy.wants_nonce());
+        let asked = guard.dpop.as_ref().is_some_and(DpopPolicy::wants_nonce);
         asked.then(|| self.snapshot.dpop_nonces.current(self.facts.now)).flatten()
     }
 
@@ -216,7 +216,7 @@ impl<'c> Course<'c> {
                 self.trace.note(Stage::Binding, StageResult::NotAsked, || "unbound token");
                 Ok(possession)
             }
-            Ok(possession) => Ok(self.pass(Stage::Binding, possession, |proven| proven.method())),
+            Ok(possession) => Ok(self.pass(Stage::Binding, possession, ProofOfPossession::method)),
             Err(error) => {
                 self.scheme = self.helpful_scheme(guard, error);
                 Err(self.refuse(Stage::Binding, Reason::from(error), || error))

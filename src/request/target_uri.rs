@@ -135,7 +135,9 @@ fn remove_dot_segments(path: &str) -> String {
         }
     }
     let mut normal = String::with_capacity(path.len() + 1);
-    kept.iter().for_each(|segment| normal.extend(["/", segment]));
+    for segment in kept {
+        normal.extend(["/", segment]);
+    }
     if directory {
         normal.push('/');
     }
