@@ -147,7 +147,7 @@ impl ProxyHttp for Gateway {
     /// The decision: made once, before anything is sent anywhere.
     async fn request_filter(&self, session: &mut Session, context: &mut Context) -> Result<bool> {
         let judged = self.judge(session.as_downstream(), context).await;
-        self.record_decision(context, &judged);
+        record::decision(context, &judged);
         match judged {
             Ok(permit) => context.permit(permit),
             Err(denial) => self.refuse(session.as_downstream_mut(), context, denial).await,

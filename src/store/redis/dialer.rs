@@ -130,8 +130,8 @@ fn connector(settings: &RedisSettings) -> Result<SslConnector, SettingsError> {
 
 fn present(builder: &mut openssl::ssl::SslConnectorBuilder, certificate: &ClientCertificate) -> Option<()> {
     let mut chain = X509::stack_from_pem(&certificate.chain).ok()?.into_iter();
-    let leaf = chain.next()?;
-    builder.set_certificate(&leaf).ok()?;
+    let own = chain.next()?;
+    builder.set_certificate(&own).ok()?;
     for intermediate in chain {
         builder.add_extra_chain_cert(intermediate).ok()?;
     }
