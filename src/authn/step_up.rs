@@ -68,6 +68,12 @@ impl StepUp {
         self.max_age
     }
 
+    /// The methods, all of which must have been used.
+    #[must_use]
+    pub fn methods(&self) -> &[String] {
+        &self.amr
+    }
+
     /// Judges the authentication that `claims` tell of: `acr`, `auth_time` (RFC 9068 §2.2.1) and `amr` (RFC 8176).
     pub fn check(&self, claims: &Claims, now: UnixTime, leeway: Duration) -> Result<(), Insufficient> {
         let of_route = |acr: &str| self.acr_values.iter().any(|value| value == acr);
