@@ -6,7 +6,7 @@
 
 use crate::admin::{self, Admin, Readiness, Source};
 use crate::authn::{BindingRule, DpopNonces, OnLoss, ProofKeys, ReplayGuard, ReplayMode, VerdictCache};
-use crate::clock::{Clock, Stopwatch, SystemClock, UnixTime};
+use crate::clock::{Clock, Stopwatch, SystemClock};
 use crate::config::{Loaded, StoreSettings};
 use crate::decision::{Access, Endpoints, Guard, Recollection, RoutePolicy, Snapshot};
 use crate::issuer::{Form, IssuerProfile};
@@ -175,12 +175,12 @@ fn store(
     clock: &Arc<dyn Clock>,
     metrics: &Arc<Metrics>,
 ) -> Result<Arc<dyn Store>, SettingsError> {
+    let observer = Arc::clone(metrics) as Arc<dyn Observer>;
     Ok(match settings {
-        StoreSettings::Embedded { max_entries } => Arc::new(EmbeddedStore::new(*max_entries, clock.now())),
-        StoreSettings::Redis(settings) => {
-            let observer = Arc::clone(metrics) as Arc<dyn Observer>;
-            Arc::new(RedisStore::new((**settings).clone(), Arc::clone(clock), observer)?)
+        StoreSettings::Embedded { max_entries } => {
+            Arc::new(EmbeddedStore::new(*max_entries, clock.now()).observed(observer))
         }
+        StoreSettings::Redis(settings) => Arc::new(RedisStore::new((**settings).clone(), Arc::clone(clock), observer)?),
     })
 }
 
@@ -305,8 +305,10 @@ impl Source for Live {
     }
 
     fn refresh(&self, metrics: &Metrics) {
-        let since_1970 = |epoch: UnixTime| epoch.since(UnixTime::default()).as_secs_f64();
-        metrics.store(self.store().condition().is_err(), self.store().epoch().map(since_1970));
+        metrics.store_degraded(self.store().condition().is_err());
+        if let Some(epoch) = self.store().epoch() {
+            metrics.store_epoch(epoch);
+        }
         for (name, keys) in issuers(&self.snapshot(), &*self.shared.clock) {
             metrics.issuer(&name, keys);
         }

@@ -73,9 +73,8 @@ fn client_certificate(
     listener: Option<&ListenerSettings>,
     presented: Option<CertificateDigest>,
 ) -> Option<CertificateDigest> {
-    let tells = |listener: &&ListenerSettings| {
-        listener.client_certificate_header && listener.trusted_proxies.contains(peer)
-    };
+    let tells =
+        |listener: &&ListenerSettings| listener.client_certificate_header && listener.trusted_proxies.contains(peer);
     match listener.filter(tells) {
         // A malformed field proves nothing; a token bound to a certificate is then refused.
         Some(_) => mtls::forwarded_certificate(headers).ok().flatten(),

@@ -103,7 +103,8 @@ mod tests {
 
     #[test]
     fn what_is_no_network_is_refused() {
-        for text in ["", "10.0.0.1/8", "10.0.0.0/33", "10.0.0.0/", "10.0.0.0/+8", "10.0.0/8", "host", "::/129", "::1/0"] {
+        for text in ["", "10.0.0.1/8", "10.0.0.0/33", "10.0.0.0/", "10.0.0.0/+8", "10.0.0/8", "host", "::/129", "::1/0"]
+        {
             assert_eq!(Network::parse(text), None, "{text}");
         }
         assert_eq!(Network::parse("10.0.0.0/8").map(|network| network.to_string()).as_deref(), Some("10.0.0.0/8"));

@@ -110,6 +110,9 @@ fn revoke(store: &mut X509StoreBuilder, crl: &Path) -> Result<(), ErrorStack> {
 impl fmt::Debug for ClientCertificates {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let authorities = self.authorities.len();
-        f.debug_struct("ClientCertificates").field("mode", &self.mode).field("authorities", &authorities).finish_non_exhaustive()
+        f.debug_struct("ClientCertificates")
+            .field("mode", &self.mode)
+            .field("authorities", &authorities)
+            .finish_non_exhaustive()
     }
 }

@@ -78,8 +78,10 @@ fn refuse(tree: &mut Value, checker: &Checker, root: &Site, faults: &mut Faults)
             return;
         }
         let site = root.at(breach.path);
-        // What an earlier stage refused here or below is refused once; what a broken-off file lacks may stand behind the break.
-        let known = faults.touches(&site) || (breach.lacking && !root.document().is_complete());
+        // What was cut out here or below leaves a hole, which is no second fault; what a broken-off file lacks may stand
+        // behind the break.
+        let hole = breach.hollow && faults.touches(&site);
+        let known = hole || (breach.lacking && !root.document().is_complete());
         if !known {
             faults.push(&site, breach.problem, breach.remedy);
         }

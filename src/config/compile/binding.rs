@@ -42,8 +42,7 @@ pub fn dpop(rules: &Merged<AccessRules>, names_hosts: bool, faults: &mut Faults)
         return (!asked).then_some(None);
     }
     let written = rules.value.dpop.clone().unwrap_or_default();
-    let max_age =
-        positive(written.max_age, PROOF_AGE, &rules.site_within("dpop", "max_age"), faults);
+    let max_age = positive(written.max_age, PROOF_AGE, &rules.site_within("dpop", "max_age"), faults);
     let algorithms = algorithms(&written, &rules.site_within("dpop", "algorithms"), faults);
     let nonce = match written.nonce {
         None | Some(DpopNonce::None) => DpopNonceRule::None,

@@ -53,8 +53,7 @@ fn compile_one(listener: &Placed<Listener>, names: &Names, bench: &mut Workbench
 }
 
 fn tls_settings(tls: &ListenerTls, site: &Site, bench: &mut Workbench<'_>) -> Option<TlsSettings> {
-    let clients =
-        clients::certificates(tls.client_certificates.as_ref(), &site.key("client_certificates"), bench);
+    let clients = clients::certificates(tls.client_certificates.as_ref(), &site.key("client_certificates"), bench);
     let site = site.key("certificates");
     let listed = tls.certificates.as_ref()?;
     let read: Vec<_> =

@@ -3,12 +3,12 @@
 use super::Workbench;
 use crate::authn::DpopNonces;
 use crate::config::fault::Faults;
-use crate::config::{files, secrets};
 use crate::config::gather::Written;
 use crate::config::schema::server::Threads;
 use crate::config::schema::telemetry::LogLevel as WrittenLevel;
 use crate::config::schema::value::{Duration, Size};
 use crate::config::site::Site;
+use crate::config::{files, secrets};
 use crate::proxy::ServerSettings;
 use crate::telemetry::{LogLevel, LogSettings, LogTarget};
 use std::sync::Arc;

@@ -1,7 +1,7 @@
 //! `routes`: which requests go where, and what they must show. `defaults` share the types.
 
-use super::identity::Identity;
 use super::binding::{Binding, Dpop, StepUp};
+use super::identity::Identity;
 use super::value::{HostPattern, Line, List, Name};
 use schemars::JsonSchema;
 use serde::Deserialize;
