@@ -99,6 +99,7 @@ fn end(runtime: Runtime) {
 struct App {
     services: Vec<Box<dyn Service>>,
     addresses: Vec<SocketAddr>,
+    redis: Option<Arc<RedisStore>>,
     shared: Arc<Shared>,
     draining: Arc<AtomicBool>,
 }
@@ -109,7 +110,7 @@ impl App {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         metrics.generation(GENERATION, true);
         note_certificates(&loaded.listeners, &metrics);
-        let store = store(&loaded.store, &clock, &metrics)?;
+        let (store, redis) = store(&loaded.store, &clock, &metrics)?;
         let memory = Arc::new(Recollection {
             replay: ReplayGuard::new(store, LOCAL_CLAIMS),
             verdicts: VerdictCache::new(VERDICTS, VERDICT_BYTES)?,
@@ -136,12 +137,17 @@ impl App {
         services.extend(admin::services(&admin_settings, &admin));
         let public = listeners.iter().map(|listener| listener.address);
         let addresses = public.chain([admin_settings.address]).chain(admin_settings.metrics_address).collect();
-        Ok(Self { services, addresses, shared, draining })
+        Ok(Self { services, addresses, redis, shared, draining })
     }
 
     async fn serve(self) -> Result<(), AppError> {
         let sockets = bind(&self.addresses)?;
         let mut orders = Orders::new()?;
+        if let Some(redis) = &self.redis {
+            // Readiness asks for the connection before any request does. Without one the gateway starts all the same:
+            // what does not need the store is served, and the store goes on trying.
+            let _ = redis.connect().await;
+        }
         let (ending, watch) = watch::channel(false);
         let mut running = JoinSet::new();
         for service in self.services {
@@ -169,19 +175,24 @@ async fn start(mut service: Box<dyn Service>, sockets: ListenFds, ending: Shutdo
     service.start_service(Some(sockets), ending, 1).await;
 }
 
-/// The store of `settings`; a Redis is connected when it is first used, inside the runtime that uses it.
+/// The store of `settings`, and once more where it is a Redis, which is connected inside the runtime.
+#[expect(clippy::type_complexity, reason = "the pair is taken apart by its only caller")]
 fn store(
     settings: &StoreSettings,
     clock: &Arc<dyn Clock>,
     metrics: &Arc<Metrics>,
-) -> Result<Arc<dyn Store>, SettingsError> {
+) -> Result<(Arc<dyn Store>, Option<Arc<RedisStore>>), SettingsError> {
     let observer = Arc::clone(metrics) as Arc<dyn Observer>;
-    Ok(match settings {
+    match settings {
         StoreSettings::Embedded { max_entries } => {
-            Arc::new(EmbeddedStore::new(*max_entries, clock.now()).observed(observer))
+            let store = EmbeddedStore::new(*max_entries, clock.now()).observed(observer);
+            Ok((Arc::new(store), None))
         }
-        StoreSettings::Redis(settings) => Arc::new(RedisStore::new((**settings).clone(), Arc::clone(clock), observer)?),
-    })
+        StoreSettings::Redis(settings) => {
+            let redis = Arc::new(RedisStore::new((**settings).clone(), Arc::clone(clock), observer)?);
+            Ok((Arc::clone(&redis) as Arc<dyn Store>, Some(redis)))
+        }
+    }
 }
 
 /// Binds every address, so that one that is taken is told before anything is served.

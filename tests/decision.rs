@@ -1,5 +1,7 @@
 //! The one decision, asked without any network: its order, and that a refused request has spent nothing.
 
+#![allow(clippy::unwrap_used, reason = "a test that can't go on must fail")]
+
 mod decision_bench;
 
 use decision_bench::{Bench, PASSING_PATH, claims};

@@ -1,6 +1,8 @@
 //! Stolen tokens, asked of the one decision without any network: each rule of RFC 9449, RFC 8705 and RFC 9470 violated
 //! alone, with the status and the challenges of the answer.
 
+#![allow(clippy::unwrap_used, reason = "a test that can't go on must fail")]
+
 mod decision_bench;
 
 use decision_bench::{Bench, NOW, PASSING_PATH, Put, claims};

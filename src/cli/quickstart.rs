@@ -9,6 +9,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use clap::Args;
 use serde_json::{Map, Value, json};
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::time::Duration;
@@ -97,14 +98,13 @@ impl<'k> Demonstration<'k> {
     async fn show(&self, gateway: &mut Child) -> anyhow::Result<bool> {
         self.until_ready(gateway).await?;
         let mut table = format!("\nGET {ORIGIN}/orders/17 with six tokens:\n\n");
-        table +=
-            &format!("  {:<22} {:<7} {:<22} what the client is told\n", "token", "status", "reason (for operators)");
+        writeln!(table, "  {:<22} {:<7} {:<22} what the client is told", "token", "status", "reason (for operators)")?;
         let mut as_expected = true;
         for case in self.cases()? {
             let (status, told) = self.present(&case.token).await?;
             let reason = if status == 200 { "–".to_owned() } else { self.explain(&case.token).await? };
             let mark = if status == case.expected { ' ' } else { '!' };
-            table += &format!("{mark} {:<22} {status:<7} {reason:<22} {told}\n", case.what);
+            writeln!(table, "{mark} {:<22} {status:<7} {reason:<22} {told}", case.what)?;
             as_expected &= status == case.expected;
         }
         // Printed whole: the gateway's own log lines come in between otherwise.

@@ -5,7 +5,7 @@ use super::lint::{guard, routes};
 use super::loaded::Loaded;
 use super::site::Site;
 use super::warning::Warning;
-use crate::authn::{BindingRule, OnLoss};
+use crate::authn::{BindingRule, DpopPolicy, OnLoss};
 use crate::decision::Guard;
 use crate::proxy::{ListenerKind, ListenerSettings};
 
@@ -45,7 +45,7 @@ fn nonce_key(route: &Site) -> Site {
 }
 
 fn wants_nonces(guard: &Guard) -> bool {
-    guard.dpop.as_ref().is_some_and(|policy| policy.wants_nonce())
+    guard.dpop.as_ref().is_some_and(DpopPolicy::wants_nonce)
 }
 
 fn shows_certificates(listener: &ListenerSettings) -> bool {

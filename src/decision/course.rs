@@ -13,7 +13,7 @@ use crate::observe::Observer;
 use crate::request::{
     Authority, CanonicalPath, Credential, CredentialError, Facts, Host, Scheme, TargetUri, credentials,
 };
-use crate::route::{RouteId, Routed};
+use crate::route::{Parameters, RouteId, Routed};
 use http::HeaderValue;
 use std::sync::Arc;
 
@@ -104,11 +104,7 @@ impl<'c> Course<'c> {
         }
     }
 
-    pub(super) fn route(
-        &mut self,
-        host: &Host,
-        path: &CanonicalPath,
-    ) -> Result<(&'c RoutePolicy, Vec<(String, String)>), Reason> {
+    pub(super) fn route(&mut self, host: &Host, path: &CanonicalPath) -> Result<(&'c RoutePolicy, Parameters), Reason> {
         match self.snapshot.routes.find(host, path, self.facts.method) {
             Routed::Nowhere => Err(self.refuse(Stage::Route, Reason::NoRoute, || "no route for this host and path")),
             Routed::WrongMethod(allow) => {

@@ -50,6 +50,9 @@ impl Snapshot {
 
 impl fmt::Debug for Snapshot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Snapshot").field("generation", &self.generation).field("routes", &self.policies.len()).finish()
+        f.debug_struct("Snapshot")
+            .field("generation", &self.generation)
+            .field("routes", &self.policies.len())
+            .finish_non_exhaustive()
     }
 }

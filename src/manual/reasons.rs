@@ -31,7 +31,7 @@ mod tests {
         let written = std::fs::read_to_string(page).unwrap_or_default();
         if written != super::table() {
             std::fs::write(page, super::table()).unwrap();
-            panic!("src/manual/reasons.md was not what the code says; it has been written anew, commit it");
+            assert_eq!(written, super::table(), "src/manual/reasons.md has been written anew, commit it");
         }
     }
 }

@@ -2,7 +2,7 @@
 
 pub mod table;
 
-pub use table::{Match, Pattern, PatternError, RouteTable, RouteTableBuilder, Routed, TableError};
+pub use table::{Match, Parameters, Pattern, PatternError, RouteTable, RouteTableBuilder, Routed, TableError};
 
 /// The number of a route within one generation of the configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -6,7 +6,7 @@ mod phrase;
 mod suggest;
 mod translate;
 
-use super::fault::Faults;
+use super::fault::{Faults, MAX_FAULTS};
 use super::path::Segment;
 use super::site::Site;
 use super::source::Document;
@@ -72,6 +72,9 @@ fn refuse(tree: &mut Value, checker: &Checker, root: &Site, faults: &mut Faults)
     let mut breaches = Vec::new();
     for error in validator.iter_errors(tree) {
         translate::translate(&error, &checker.schema, &mut breaches);
+        if breaches.len() > MAX_FAULTS {
+            break;
+        }
     }
     for breach in breaches {
         if faults.is_full() {

@@ -40,8 +40,8 @@ pub fn compile(
         scopes: scopes?,
         when,
         binding: rule?,
-        dpop: dpop?,
-        step_up: step_up?,
+        dpop,
+        step_up,
         replay: replay_mode(rules.value.replay),
         on_loss: on_loss(rules.value.on_loss.or(store_wide)),
     }))
@@ -138,7 +138,7 @@ fn condition(conditions: &[Placed<String>], faults: &mut Faults) -> Option<Condi
         match Condition::compile(&condition.value) {
             Ok(sound) => compiled.push(sound),
             Err(error) => {
-                faults.push(&condition.site, error.to_string(), "write a CEL expression over claims, request and path")
+                faults.push(&condition.site, error.to_string(), "write a CEL expression over claims, request and path");
             }
         }
     }

@@ -31,15 +31,14 @@ pub fn rule(rules: &Merged<AccessRules>, names_hosts: bool, faults: &mut Faults)
     Some(rule)
 }
 
-/// What a route asks of proofs: nothing, because none can be checked, where it serves any host. `None` after a fault.
-pub fn dpop(rules: &Merged<AccessRules>, names_hosts: bool, faults: &mut Faults) -> Option<Option<DpopPolicy>> {
+/// What a route asks of proofs; `None` where it serves any host, so that none can be checked, and after a fault.
+pub fn dpop(rules: &Merged<AccessRules>, names_hosts: bool, faults: &mut Faults) -> Option<DpopPolicy> {
     let site = rules.site("dpop");
     if !names_hosts {
-        let asked = rules.is_own("dpop");
-        if asked {
+        if rules.is_own("dpop") {
             nameless(&site, faults);
         }
-        return (!asked).then_some(None);
+        return None;
     }
     let written = rules.value.dpop.clone().unwrap_or_default();
     let max_age = positive(written.max_age, PROOF_AGE, &rules.site_within("dpop", "max_age"), faults);
@@ -49,7 +48,7 @@ pub fn dpop(rules: &Merged<AccessRules>, names_hosts: bool, faults: &mut Faults)
         Some(DpopNonce::Required) => DpopNonceRule::Required,
     };
     match DpopPolicy::new(nonce, max_age?, algorithms?) {
-        Ok(policy) => Some(Some(policy)),
+        Ok(policy) => Some(policy),
         Err(error) => {
             faults.push(&site, error.to_string(), "write algorithms such as `[ES256, EdDSA]`");
             None
@@ -74,14 +73,14 @@ fn algorithms(written: &Dpop, site: &Site, faults: &mut Faults) -> Option<Vec<Si
     sound.then(|| list.items().map(|name| name.0).collect())
 }
 
-/// What a route asks of the user's authentication; `None` after a fault.
-pub fn step_up(rules: &Merged<AccessRules>, faults: &mut Faults) -> Option<Option<StepUp>> {
-    let Some(WrittenStepUp { acr_values, max_age, amr }) = &rules.value.step_up else { return Some(None) };
+/// What a route asks of the user's authentication; `None` if nothing, and after a fault.
+pub fn step_up(rules: &Merged<AccessRules>, faults: &mut Faults) -> Option<StepUp> {
+    let WrittenStepUp { acr_values, max_age, amr } = rules.value.step_up.as_ref()?;
     if max_age.is_some_and(|age| age.get().is_zero()) {
         positive(*max_age, Duration::ZERO, &rules.site_within("step_up", "max_age"), faults)?;
     }
     match StepUp::new(texts(acr_values.as_ref()), max_age.map(WrittenDuration::get), texts(amr.as_ref())) {
-        Ok(step_up) => Some(Some(step_up)),
+        Ok(step_up) => Some(step_up),
         Err(error) => {
             let remedy = "write `acr_values`, `max_age` or both, and `amr` only beside them";
             faults.push(&rules.site("step_up"), error.to_string(), remedy);

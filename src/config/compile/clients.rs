@@ -18,17 +18,20 @@ use std::sync::Arc;
 /// The largest file of revoked certificates.
 const MAX_CRL: usize = 16 << 20;
 
-/// What the clients of a listener must show; `Some(None)`: nothing. `None` after a fault.
+/// What the clients of a listener must show; `None` if nothing, and after a fault.
 pub fn certificates(
     written: Option<&Written>,
     site: &Site,
     bench: &mut Workbench<'_>,
-) -> Option<Option<Arc<ClientCertificates>>> {
-    let Some(written) = written else { return Some(None) };
+) -> Option<Arc<ClientCertificates>> {
+    let written = written?;
     let mode = match written.mode? {
         WrittenMode::Optional => ClientCertificateMode::Optional,
         WrittenMode::Required => ClientCertificateMode::Required,
-        WrittenMode::None => return unused(written, site, bench).then_some(None),
+        WrittenMode::None => {
+            unused(written, site, bench);
+            return None;
+        }
     };
     let Some(ca) = &written.ca else {
         let remedy = "write the PEM file with the authorities that issue the clients' certificates";
@@ -36,12 +39,9 @@ pub fn certificates(
         return None;
     };
     let authorities = certificates::stack(ca, &site.key("ca"), bench);
-    let crl = match &written.crl {
-        None => Some(None),
-        Some(path) => revocations(path, &site.key("crl"), bench).map(Some),
-    };
-    match ClientCertificates::new(mode, authorities?, crl?.as_deref()) {
-        Ok(clients) => Some(Some(Arc::new(clients))),
+    let crl = written.crl.as_ref().and_then(|path| revocations(path, &site.key("crl"), bench));
+    match ClientCertificates::new(mode, authorities?, crl.as_deref()) {
+        Ok(clients) => Some(Arc::new(clients)),
         Err(error) => {
             bench.faults.push(site, error.to_string(), "name PEM files with certificates and with their lists");
             None
@@ -50,16 +50,16 @@ pub fn certificates(
 }
 
 /// Where nobody is asked, authorities have no use; a file named in vain is a slip.
-fn unused(written: &Written, site: &Site, bench: &mut Workbench<'_>) -> bool {
+fn unused(written: &Written, site: &Site, bench: &mut Workbench<'_>) {
     for (key, file) in [("ca", &written.ca), ("crl", &written.crl)] {
         if file.is_some() {
             let remedy = "remove it, or write `mode: optional` or `mode: required`";
             bench.faults.push(&site.key(key), "has no use: clients are not asked for a certificate", remedy);
         }
     }
-    written.ca.is_none() && written.crl.is_none()
 }
 
+/// Where the lists of revoked certificates stand; `None` after a fault.
 fn revocations(path: &FilePath, site: &Site, bench: &mut Workbench<'_>) -> Option<PathBuf> {
     let pem = files::read(path.as_str(), MAX_CRL, site, bench.faults)?;
     let Ok(list) = X509Crl::from_pem(&pem) else {

@@ -68,7 +68,7 @@ fn tls_settings(tls: &ListenerTls, site: &Site, bench: &mut Workbench<'_>) -> Op
             None | Some(WrittenSni::Reject) => UnknownSni::Reject,
             Some(WrittenSni::Default) => UnknownSni::Default,
         },
-        client_certificates: clients?,
+        client_certificates: clients,
     })
 }
 

@@ -87,7 +87,7 @@ pub fn compile(written: Written, environment: &dyn Environment, faults: &mut Fau
         store: store?,
         upstreams: upstreams?,
         server: server?,
-        dpop_nonces: dpop_nonces?,
+        dpop_nonces,
         log: server::log(&written),
         issuers: Registry::new(issuers?),
         routes: rules.as_ref()?.table()?,

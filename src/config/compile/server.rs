@@ -60,10 +60,9 @@ fn max_header(written: Option<Size>, default: usize, site: &Site, faults: &mut F
     usize::try_from(asked.bytes()).ok()
 }
 
-/// The nonces of `server.dpop_nonce_key`; `Some(None)` if there is no such key, `None` after a fault.
-pub fn dpop_nonces(written: &Written, bench: &mut Workbench<'_>) -> Option<Option<Arc<DpopNonces>>> {
-    let server = written.gateway.server.as_ref();
-    let Some(reference) = server.and_then(|server| server.dpop_nonce_key.as_ref()) else { return Some(None) };
+/// The nonces of `server.dpop_nonce_key`; `None` if there is no such key, and after a fault.
+pub fn dpop_nonces(written: &Written, bench: &mut Workbench<'_>) -> Option<Arc<DpopNonces>> {
+    let reference = written.gateway.server.as_ref()?.dpop_nonce_key.as_ref()?;
     let site = written.root.key("server").key("dpop_nonce_key");
     let bytes = secrets::read(reference, &site, bench.environment, bench.faults)?;
     let nonces = crate::jose::shared_secret(bytes.expose()).ok().and_then(|key| DpopNonces::shared(key).ok());
@@ -71,7 +70,7 @@ pub fn dpop_nonces(written: &Written, bench: &mut Workbench<'_>) -> Option<Optio
         let problem = format!("names `{reference}`, which is no secret of 32 bytes or more");
         bench.faults.push(&site, problem, "put 32 random bytes or more there, the same for all replicas");
     }
-    nonces.map(Arc::new).map(Some)
+    nonces.map(Arc::new)
 }
 
 /// Compiles `telemetry.log`.
