@@ -1,5 +1,6 @@
 //! 2. Where a request wants to go. A route answers only *where*; what it asks is each room's own policy by [`RouteId`].
 
+pub mod cors;
 pub mod table;
 
 pub use table::{Match, Parameters, Pattern, PatternError, RouteTable, RouteTableBuilder, Routed, TableError};
