@@ -4,16 +4,18 @@
 //! without a listener whose address is taken. Here all services share one runtime, every socket is bound before
 //! anything starts, and a shutdown ends as soon as the last request has its answer.
 
-use crate::admin::{self, Admin, AdminSettings, Readiness, Source};
-use crate::authn::{OnLoss, ReplayGuard, ReplayMode};
-use crate::clock::{Clock, Stopwatch, SystemClock, UnixTime};
-use crate::decision::{Access, RoutePolicy, Snapshot};
+use crate::admin::{self, Admin, Readiness, Source};
+use crate::authn::{BindingRule, DpopNonces, OnLoss, ProofKeys, ReplayGuard, ReplayMode, VerdictCache};
+use crate::clock::{Clock, Stopwatch, SystemClock};
+use crate::config::{Loaded, StoreSettings};
+use crate::decision::{Access, Endpoints, Guard, Recollection, RoutePolicy, Snapshot};
 use crate::issuer::{Form, IssuerProfile};
-use crate::proxy::{self, Generation, InFlight, ListenerKind, ListenerSettings, ServerSettings, Shared};
-use crate::store::Store;
-use crate::telemetry::{LogSettings, Metrics, logs};
+use crate::observe::Observer;
+use crate::proxy::{self, Generation, InFlight, ListenerKind, ListenerSettings, Shared};
+use crate::store::{EmbeddedStore, RedisStore, SettingsError, Store};
+use crate::telemetry::{Metrics, logs};
 use crate::tls::TlsSetupError;
-use crate::upstream::Upstreams;
+use crate::upstream::{UpstreamError, Upstreams};
 use arc_swap::ArcSwap;
 use log::{info, warn};
 use pingora::server::{Fds, ListenFds, ShutdownWatch};
@@ -32,28 +34,17 @@ use tokio::task::JoinSet;
 
 /// Connections the system may hold for us before we accept them.
 const BACKLOG: u32 = 4096;
+/// The first generation of the configuration.
+const GENERATION: u64 = 1;
+/// How many claims a replica remembers by itself, for routes that are `local` on the store's loss.
+const LOCAL_CLAIMS: usize = 100_000;
+/// How many verdicts are remembered, and how many bytes of tokens they may stand for.
+const VERDICTS: usize = 100_000;
+const VERDICT_BYTES: u64 = 256 * 1024 * 1024;
+/// How many clients' proof keys are kept imported: some 2 KiB each.
+const PROOF_KEYS: usize = 10_000;
 /// How often a shutdown looks whether the last request is done.
 const DRAIN_STEP: Duration = Duration::from_millis(20);
-
-/// A finished configuration: everything a gateway is made of.
-pub struct Parts {
-    /// The public listeners.
-    pub listeners: Vec<ListenerSettings>,
-    /// The admin listener.
-    pub admin: AdminSettings,
-    /// The limits of the server.
-    pub server: ServerSettings,
-    /// The log.
-    pub log: LogSettings,
-    /// What decisions rest on.
-    pub snapshot: Snapshot,
-    /// The upstreams that the snapshot's endpoints belong to.
-    pub upstreams: Arc<Upstreams>,
-    /// The memory of one-time tokens.
-    pub store: Arc<dyn Store>,
-    /// How many claims a replica may remember by itself, for routes that are `local` on the store's loss.
-    pub local_claims: usize,
-}
 
 /// Why a gateway can't serve.
 #[derive(Debug, thiserror::Error)]
@@ -70,17 +61,32 @@ pub enum AppError {
     /// The system gives no threads or no signals.
     #[error("can't start: {0}")]
     Start(#[from] io::Error),
+    /// An upstream's settings can't be used.
+    #[error("can't use an upstream: {0}")]
+    Upstream(#[from] UpstreamError),
+    /// The store's settings can't be used.
+    #[error("can't use the store: {0}")]
+    Store(#[from] SettingsError),
+    /// The cryptographic library gives no randomness.
+    #[error("the cryptographic library gives no randomness")]
+    Randomness(#[from] openssl::error::ErrorStack),
 }
 
 /// Serves until the process is told to end: SIGTERM drains, SIGINT ends at once.
-pub fn run(parts: Parts) -> Result<(), AppError> {
-    logs::install(parts.log);
-    let threads = parts.server.threads.max(1);
+pub fn run(loaded: Loaded) -> Result<(), AppError> {
+    logs::install(loaded.log);
+    let threads = loaded.server.threads.max(1);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build()?;
-    let app = App::assemble(parts)?;
+    let app = App::assemble(loaded)?;
     let served = runtime.block_on(app.serve());
     end(runtime);
     served
+}
+
+/// What a decision rests on under `loaded`, for one who only wants to ask: `explain` without a running gateway.
+pub fn snapshot(mut loaded: Loaded) -> Result<Snapshot, AppError> {
+    let upstreams = Upstreams::new(std::mem::take(&mut loaded.upstreams), GENERATION)?;
+    Ok(loaded.into_snapshot(GENERATION, Arc::new(upstreams), Arc::new(DpopNonces::random()?)))
 }
 
 /// Connections that are still open are cut: the grace they had is over.
@@ -93,39 +99,55 @@ fn end(runtime: Runtime) {
 struct App {
     services: Vec<Box<dyn Service>>,
     addresses: Vec<SocketAddr>,
+    redis: Option<Arc<RedisStore>>,
     shared: Arc<Shared>,
     draining: Arc<AtomicBool>,
 }
 
 impl App {
-    fn assemble(parts: Parts) -> Result<Self, AppError> {
+    fn assemble(mut loaded: Loaded) -> Result<Self, AppError> {
         let metrics = Arc::new(Metrics::new()?);
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        metrics.generation(parts.snapshot.generation, true);
-        note_certificates(&parts.listeners, &metrics);
-        let generation = Generation::new(parts.snapshot, parts.upstreams, &metrics);
+        metrics.generation(GENERATION, true);
+        note_certificates(&loaded.listeners, &metrics);
+        let (store, redis) = store(&loaded.store, &clock, &metrics)?;
+        let memory = Arc::new(Recollection {
+            replay: ReplayGuard::new(store, LOCAL_CLAIMS),
+            verdicts: VerdictCache::new(VERDICTS, VERDICT_BYTES)?,
+            proof_keys: ProofKeys::new(PROOF_KEYS),
+        });
+        let (listeners, admin_settings, settings) =
+            (loaded.listeners.clone(), loaded.admin.clone(), loaded.server.clone());
+        let upstreams = Arc::new(Upstreams::new(std::mem::take(&mut loaded.upstreams), GENERATION)?);
+        let endpoints = Arc::clone(&upstreams) as Arc<dyn Endpoints>;
+        let snapshot = loaded.into_snapshot(GENERATION, endpoints, Arc::new(DpopNonces::random()?));
         let shared = Arc::new(Shared {
-            generation: ArcSwap::from_pointee(generation),
-            replay: Arc::new(ReplayGuard::new(parts.store, parts.local_claims)),
+            generation: ArcSwap::from_pointee(Generation::new(snapshot, upstreams, &metrics)),
+            memory: Arc::clone(&memory),
             metrics: Arc::clone(&metrics),
             clock: Arc::clone(&clock),
-            settings: parts.server,
+            settings,
+            listeners: listeners.clone(),
             in_flight: InFlight::default(),
         });
         let draining = Arc::new(AtomicBool::new(false));
         let source = Live { shared: Arc::clone(&shared), draining: Arc::clone(&draining) };
-        let replay = Arc::clone(&shared.replay);
-        let admin = Arc::new(Admin { source: Arc::new(source), metrics, replay, clock });
-        let mut services = proxy::services(&parts.listeners, &shared)?.services;
-        services.extend(admin::services(&parts.admin, &admin));
-        let public = parts.listeners.iter().map(|listener| listener.address);
-        let addresses = public.chain([parts.admin.address]).chain(parts.admin.metrics_address).collect();
-        Ok(Self { services, addresses, shared, draining })
+        let admin = Arc::new(Admin { source: Arc::new(source), metrics, memory, clock });
+        let mut services = proxy::services(&listeners, &shared)?.services;
+        services.extend(admin::services(&admin_settings, &admin));
+        let public = listeners.iter().map(|listener| listener.address);
+        let addresses = public.chain([admin_settings.address]).chain(admin_settings.metrics_address).collect();
+        Ok(Self { services, addresses, redis, shared, draining })
     }
 
     async fn serve(self) -> Result<(), AppError> {
         let sockets = bind(&self.addresses)?;
         let mut orders = Orders::new()?;
+        if let Some(redis) = &self.redis {
+            // Readiness asks for the connection before any request does. Without one the gateway starts all the same:
+            // what does not need the store is served, and the store goes on trying.
+            let _ = redis.connect().await;
+        }
         let (ending, watch) = watch::channel(false);
         let mut running = JoinSet::new();
         for service in self.services {
@@ -136,7 +158,10 @@ impl App {
         let settings = &self.shared.settings;
         if orders.wait(&mut running).await == Order::Drain {
             self.draining.store(true, Ordering::Release);
-            info!("draining: not ready for {:?}, then {:?} for requests in flight", settings.drain_delay, settings.shutdown_grace);
+            info!(
+                "draining: not ready for {:?}, then {:?} for requests in flight",
+                settings.drain_delay, settings.shutdown_grace
+            );
             tokio::time::sleep(settings.drain_delay).await;
             // A closed channel means that nothing runs any more.
             let _ = ending.send(true);
@@ -148,6 +173,26 @@ impl App {
 
 async fn start(mut service: Box<dyn Service>, sockets: ListenFds, ending: ShutdownWatch) {
     service.start_service(Some(sockets), ending, 1).await;
+}
+
+/// The store of `settings`, and once more where it is a Redis, which is connected inside the runtime.
+#[expect(clippy::type_complexity, reason = "the pair is taken apart by its only caller")]
+fn store(
+    settings: &StoreSettings,
+    clock: &Arc<dyn Clock>,
+    metrics: &Arc<Metrics>,
+) -> Result<(Arc<dyn Store>, Option<Arc<RedisStore>>), SettingsError> {
+    let observer = Arc::clone(metrics) as Arc<dyn Observer>;
+    match settings {
+        StoreSettings::Embedded { max_entries } => {
+            let store = EmbeddedStore::new(*max_entries, clock.now()).observed(observer);
+            Ok((Arc::new(store), None))
+        }
+        StoreSettings::Redis(settings) => {
+            let redis = Arc::new(RedisStore::new((**settings).clone(), Arc::clone(clock), observer)?);
+            Ok((Arc::clone(&redis) as Arc<dyn Store>, Some(redis)))
+        }
+    }
 }
 
 /// Binds every address, so that one that is taken is told before anything is served.
@@ -242,7 +287,7 @@ struct Live {
 
 impl Live {
     fn store(&self) -> &Arc<dyn Store> {
-        self.shared.replay.store()
+        self.shared.memory.replay.store()
     }
 }
 
@@ -260,7 +305,7 @@ impl Source for Live {
             readiness.ready = false;
             readiness.reasons.push("draining: the process is about to end".to_owned());
         }
-        let wants_store = snapshot.policies.iter().any(|policy| replay(policy) != ReplayMode::None);
+        let wants_store = snapshot.policies.iter().any(claims);
         if let (true, Err(error)) = (wants_store, self.store().condition()) {
             readiness.ready &= !snapshot.policies.iter().any(is_closed);
             readiness.reasons.push(format!("the nonce store does not answer: {error}"));
@@ -271,23 +316,24 @@ impl Source for Live {
     }
 
     fn refresh(&self, metrics: &Metrics) {
-        let since_1970 = |epoch: UnixTime| epoch.since(UnixTime::default()).as_secs_f64();
-        metrics.store(self.store().condition().is_err(), self.store().epoch().map(since_1970));
+        metrics.store_degraded(self.store().condition().is_err());
+        if let Some(epoch) = self.store().epoch() {
+            metrics.store_epoch(epoch);
+        }
         for (name, keys) in issuers(&self.snapshot(), &*self.shared.clock) {
             metrics.issuer(&name, keys);
         }
     }
 }
 
-fn replay(policy: &RoutePolicy) -> ReplayMode {
-    match &policy.access {
-        Access::Guarded(guard) => guard.replay,
-        Access::Public => ReplayMode::None,
-    }
+/// True where no request passes without a claim: one-time tokens, or proofs, which are one-time everywhere.
+fn claims(policy: &RoutePolicy) -> bool {
+    let always = |guard: &Guard| guard.replay != ReplayMode::None || guard.binding == BindingRule::Dpop;
+    matches!(&policy.access, Access::Guarded(guard) if always(guard))
 }
 
 fn is_closed(policy: &RoutePolicy) -> bool {
-    matches!(&policy.access, Access::Guarded(guard) if guard.replay != ReplayMode::None && guard.on_loss == OnLoss::Closed)
+    claims(policy) && matches!(&policy.access, Access::Guarded(guard) if guard.on_loss == OnLoss::Closed)
 }
 
 /// Every issuer's name, and how many keys it has that may be believed; none where its form can't be opened at all.

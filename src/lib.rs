@@ -48,6 +48,7 @@ pub mod store;
 
 pub mod authn;
 pub mod identity;
+pub mod limit;
 
 pub mod decision;
 
@@ -63,10 +64,12 @@ pub mod admin;
 #[cfg(feature = "server")]
 pub mod proxy;
 
-// LOCAL pub mod config;
+#[cfg(feature = "server")]
+pub mod config;
 
 #[cfg(feature = "server")]
 pub mod app;
-// LOCAL pub mod cli;
+#[cfg(feature = "server")]
+pub mod cli;
 
 pub mod manual;

@@ -1,9 +1,9 @@
 //! The admin API over HTTP (contract: loopback only; a token for what reveals or changes).
 
 use super::{AdminSettings, ExplainRequest, explain};
-use crate::authn::ReplayGuard;
+
 use crate::clock::Clock;
-use crate::decision::{Memory, Snapshot};
+use crate::decision::{Memory, Recollection, Snapshot};
 use crate::observe::Silent;
 use crate::secret::Secret;
 use crate::telemetry::Metrics;
@@ -48,7 +48,7 @@ pub struct Admin {
     /// The metrics.
     pub metrics: Arc<Metrics>,
     /// The memory that `explain` looks into.
-    pub replay: Arc<ReplayGuard>,
+    pub memory: Arc<Recollection>,
     /// The source of `now`.
     pub clock: Arc<dyn Clock>,
 }
@@ -127,7 +127,7 @@ impl Api {
         let admin = &self.admin;
         let snapshot = admin.source.snapshot();
         // Nothing is counted either: metrics tell of requests, not of questions.
-        let explained = explain(&snapshot, Memory::Peek(&admin.replay), &request, admin.clock.now(), &Silent).await;
+        let explained = explain(&snapshot, Memory::Peek(&admin.memory), &request, admin.clock.now(), &Silent).await;
         match explained.map(|explained| serde_json::to_vec(&explained)) {
             Ok(Ok(json)) => answer(StatusCode::OK, "application/json", json),
             Ok(Err(_)) => refusal(StatusCode::INTERNAL_SERVER_ERROR),

@@ -153,6 +153,7 @@ impl<'r> Asked<'r> {
                 encrypted: url.https,
                 server_name: url.server_name().map(Arc::from),
                 client_certificate: certificate,
+                public: url.public_address(),
             },
             now: request.at.map_or(now, UnixTime::from_seconds),
             url,
@@ -228,7 +229,12 @@ fn in_the_clear(located: Result<String, Denial>) -> ExplainAnswer {
         Ok(location) => ("redirected", None, 308, location),
         Err(denial) => {
             let reason = denial.reason;
-            (Outcome::refused(reason).label(), Some(reason.label().to_owned()), reason.status(), reason.meaning().to_owned())
+            (
+                Outcome::refused(reason).label(),
+                Some(reason.label().to_owned()),
+                reason.status(),
+                reason.meaning().to_owned(),
+            )
         }
     };
     let result = if reason.is_some() { "refused" } else { "passed" };
@@ -275,10 +281,6 @@ fn show(name: &str, value: &HeaderValue) -> String {
 
 impl From<&crate::decision::trace::Entry> for ExplainStage {
     fn from(entry: &crate::decision::trace::Entry) -> Self {
-        Self {
-            stage: entry.stage.name().to_owned(),
-            result: entry.result.name().to_owned(),
-            seen: entry.seen.clone(),
-        }
+        Self { stage: entry.stage.name().to_owned(), result: entry.result.name().to_owned(), seen: entry.seen.clone() }
     }
 }

@@ -54,7 +54,12 @@ pub(super) struct Attempt {
 }
 
 impl Context {
-    pub(super) fn new(generation: Arc<Generation>, time: UnixTime, request_id: RequestId, in_flight: &InFlight) -> Self {
+    pub(super) fn new(
+        generation: Arc<Generation>,
+        time: UnixTime,
+        request_id: RequestId,
+        in_flight: &InFlight,
+    ) -> Self {
         Self {
             generation,
             request_id,

@@ -38,7 +38,8 @@ pub fn services(listeners: &[ListenerSettings], shared: &Arc<Shared>) -> Result<
         let address = listener.address.to_string();
         match &listener.kind {
             ListenerKind::Tls(settings) => {
-                let (engine, certificates) = tls::handshake::listener(index, settings, listener.http2, Arc::clone(&on_handshake))?;
+                let (engine, certificates) =
+                    tls::handshake::listener(index, settings, listener.http2, Arc::clone(&on_handshake))?;
                 gateway.add_tls_with_settings(&address, None, engine);
                 listening.certificates.push((index, certificates));
             }

@@ -14,15 +14,16 @@ mod plain;
 mod record;
 mod respond;
 pub mod settings;
+pub mod trust;
 
 pub use context::{Context, InFlight};
 pub use generation::Generation;
 pub use listen::{Listening, services};
 pub use settings::{ListenerKind, ListenerSettings, PublicAddress, Scheme, ServerSettings};
+pub use trust::{Network, TrustedProxies};
 
-use crate::authn::ReplayGuard;
 use crate::clock::Clock;
-use crate::decision::{Denial, Memory, Permit, Reason, Trace, decide};
+use crate::decision::{Denial, Memory, Permit, Reason, Recollection, Trace, decide};
 use crate::request::RequestId;
 use crate::telemetry::Metrics;
 use arc_swap::ArcSwap;
@@ -44,14 +45,16 @@ use std::sync::Arc;
 pub struct Shared {
     /// The configuration in force. A reload swaps it whole.
     pub generation: ArcSwap<Generation>,
-    /// The memory of one-time tokens.
-    pub replay: Arc<ReplayGuard>,
+    /// What outlives a request: spent tokens, opened tokens.
+    pub memory: Arc<Recollection>,
     /// Where everything is counted.
     pub metrics: Arc<Metrics>,
     /// The source of `now`.
     pub clock: Arc<dyn Clock>,
     /// The limits of the server.
     pub settings: ServerSettings,
+    /// The listeners, in the order in which handshakes number them.
+    pub listeners: Vec<ListenerSettings>,
     /// How many requests are being served.
     pub in_flight: InFlight,
 }
@@ -71,15 +74,15 @@ impl Gateway {
     /// Asks the one decision.
     async fn judge(&self, session: &ServerSession, context: &mut Context) -> Result<Permit, Denial> {
         ingress::check_framing(session, self.shared.settings.max_header)?;
-        let arrival = context.arrival.insert(Arrival::of(session));
+        let arrival = context.arrival.insert(Arrival::of(session, &self.shared.listeners));
         let facts = arrival.facts(session.req_header(), context.time)?;
-        let memory = Memory::Live(&self.shared.replay);
+        let memory = Memory::Live(&self.shared.memory);
         decide(&context.generation.snapshot, memory, &facts, &*self.shared.metrics, &mut Trace::off()).await
     }
 
     /// Answers a request that is not forwarded, or whose forwarding failed.
     async fn refuse(&self, session: &mut ServerSession, context: &mut Context, denial: Denial) {
-        let arrival = context.arrival.get_or_insert_with(|| Arrival::of(session));
+        let arrival = context.arrival.get_or_insert_with(|| Arrival::of(session, &self.shared.listeners));
         let to = respond::Addressee { request_id: context.request_id.as_str(), encrypted: arrival.transport.encrypted };
         if respond::refuse(session, &denial, to).await.is_err() {
             session.set_keepalive(None);
@@ -91,8 +94,7 @@ impl Gateway {
     async fn release(&self, context: &mut Context) {
         let unsent = context.attempt.as_mut().filter(|attempt| !attempt.sent);
         if let Some(receipt) = unsent.and_then(|attempt| attempt.receipt.take()) {
-            self.shared.replay.store().release(&receipt).await;
-            self.shared.metrics.claim_released();
+            self.shared.memory.replay.store().release(&receipt).await;
         }
     }
 
@@ -148,7 +150,7 @@ impl ProxyHttp for Gateway {
     /// The decision: made once, before anything is sent anywhere.
     async fn request_filter(&self, session: &mut Session, context: &mut Context) -> Result<bool> {
         let judged = self.judge(session.as_downstream(), context).await;
-        self.record_decision(context, &judged);
+        record::decision(context, &judged);
         match judged {
             Ok(permit) => context.permit(permit),
             Err(denial) => self.refuse(session.as_downstream_mut(), context, denial).await,
@@ -196,7 +198,12 @@ impl ProxyHttp for Gateway {
         Ok(())
     }
 
-    async fn response_filter(&self, _: &mut Session, response: &mut ResponseHeader, context: &mut Context) -> Result<()> {
+    async fn response_filter(
+        &self,
+        _: &mut Session,
+        response: &mut ResponseHeader,
+        context: &mut Context,
+    ) -> Result<()> {
         self.record_upstream_answer(context);
         egress::finish(response, context)
     }

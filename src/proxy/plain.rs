@@ -35,7 +35,7 @@ impl Redirector {
     /// Answers one request, and records it.
     async fn answer(&self, session: &mut ServerSession) {
         let (watch, time, request_id) = (Stopwatch::start(), self.shared.clock.now(), new_request_id());
-        let arrival = Arrival::of(session);
+        let arrival = Arrival::of(session, &self.shared.listeners);
         let to = Addressee { request_id: request_id.as_str(), encrypted: false };
         let located = self.locate(session, &arrival);
         let written = match &located {
@@ -45,20 +45,24 @@ impl Redirector {
         if written.is_err() {
             session.set_keepalive(None);
         }
-        self.record(session, &located, &AccessLine {
-            time,
-            request_id: request_id.as_str(),
-            client: arrival.client,
-            method: session.req_header().method.as_str(),
-            path: session.req_header().uri.path(),
-            route: "none",
-            issuer: "none",
-            status: session.response_written().map_or(0, |response| response.status.as_u16()),
-            outcome: located.as_ref().err().map_or(Outcome::Public, |denial| Outcome::refused(denial.reason)),
-            reason: located.as_ref().err().map(|denial| denial.reason.label()),
-            upstream: None,
-            duration: watch.elapsed(),
-        });
+        self.record(
+            session,
+            &located,
+            &AccessLine {
+                time,
+                request_id: request_id.as_str(),
+                client: arrival.client,
+                method: session.req_header().method.as_str(),
+                path: session.req_header().uri.path(),
+                route: "none",
+                issuer: "none",
+                status: session.response_written().map_or(0, |response| response.status.as_u16()),
+                outcome: located.as_ref().err().map_or(Outcome::Public, |denial| Outcome::refused(denial.reason)),
+                reason: located.as_ref().err().map(|denial| denial.reason.label()),
+                upstream: None,
+                duration: watch.elapsed(),
+            },
+        );
     }
 
     fn record(&self, session: &ServerSession, located: &Result<String, Denial>, line: &AccessLine<'_>) {

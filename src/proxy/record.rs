@@ -8,16 +8,16 @@ use pingora::Error;
 use pingora::protocols::http::ServerSession;
 use std::net::{IpAddr, Ipv4Addr};
 
-impl Gateway {
-    /// Notes how long the decision took.
-    pub(super) fn record_decision(&self, context: &Context, judged: &Result<Permit, Denial>) {
-        let route = match judged {
-            Ok(permit) => Some(permit.route()),
-            Err(denial) => denial.route,
-        };
-        context.generation.meter(route).decided(context.watch.elapsed());
-    }
+/// Notes how long the decision took.
+pub(super) fn decision(context: &Context, judged: &Result<Permit, Denial>) {
+    let route = match judged {
+        Ok(permit) => Some(permit.route()),
+        Err(denial) => denial.route,
+    };
+    context.generation.meter(route).decided(context.watch.elapsed());
+}
 
+impl Gateway {
     /// Counts a failed attempt, where the upstream is at fault.
     pub(super) fn record_upstream_failure(&self, context: &Context, error: &Error) {
         if let (Some(upstream), Some(kind)) = (upstream_name(context), failure::upstream_kind(error)) {

@@ -140,15 +140,8 @@ pub enum StoreError {
 
 impl StoreError {
     /// Every kind.
-    pub const ALL: [Self; 7] = [
-        Self::Timeout,
-        Self::Connection,
-        Self::Full,
-        Self::Refused,
-        Self::Evicting,
-        Self::Clock,
-        Self::Unreplicated,
-    ];
+    pub const ALL: [Self; 7] =
+        [Self::Timeout, Self::Connection, Self::Full, Self::Refused, Self::Evicting, Self::Clock, Self::Unreplicated];
 
     /// The value of the label in `tollgate_store_errors_total{kind}`.
     #[must_use]

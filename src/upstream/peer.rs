@@ -41,7 +41,9 @@ pub enum UpstreamError {
     #[error("upstream {0} has no endpoint")]
     Empty(Arc<str>),
     /// An `https` endpoint without a DNS name to verify would not be verified at all.
-    #[error("upstream {0} has an https endpoint that is an address: set tls.server_name to the name in its certificate")]
+    #[error(
+        "upstream {0} has an https endpoint that is an address: set tls.server_name to the name in its certificate"
+    )]
     Unverifiable(Arc<str>),
     /// The host is not one.
     #[error("upstream {0} has a host that can't be written into a Host header")]
@@ -201,13 +203,23 @@ mod tests {
     fn every_phase_has_a_time_out() {
         let upstream = Upstream::new(settings(false, "10.0.0.6", HostPolicy::Preserve), 1).unwrap();
         let options = &upstream.endpoints[0].template.options;
-        let all = [options.connection_timeout, options.total_connection_timeout, options.read_timeout, options.write_timeout, options.idle_timeout];
+        let all = [
+            options.connection_timeout,
+            options.total_connection_timeout,
+            options.read_timeout,
+            options.write_timeout,
+            options.idle_timeout,
+        ];
         assert!(all.iter().all(Option::is_some));
     }
 
     #[test]
     fn connections_are_not_shared_between_generations() {
-        let key = |generation| Upstream::new(settings(false, "a.test", HostPolicy::Preserve), generation).unwrap().endpoints[0].template.group_key;
+        let key = |generation| {
+            Upstream::new(settings(false, "a.test", HostPolicy::Preserve), generation).unwrap().endpoints[0]
+                .template
+                .group_key
+        };
         assert_eq!(key(1), key(1));
         assert_ne!(key(1), key(2));
     }

@@ -6,7 +6,9 @@
 mod access;
 mod addresses;
 mod admin;
+mod binding;
 mod certificates;
+mod clients;
 mod identity;
 mod issuers;
 mod keys;
@@ -21,12 +23,15 @@ pub use routes::Rule;
 pub use store::StoreSettings;
 
 use super::fault::Faults;
+use super::files;
 use super::gather::Written;
 use super::loaded::{Loaded, Places};
-use super::secrets::Environment;
+use super::schema::value::SecretRef;
+use super::secrets::{self, Environment};
 use super::site::Site;
 use super::warning::Warning;
 use crate::issuer::Registry;
+use crate::secret::Secret;
 use names::Names;
 
 /// What every file of this directory works with.
@@ -37,6 +42,26 @@ struct Workbench<'e> {
 }
 
 impl Workbench<'_> {
+    /// The bytes `reference` stands for; `None` after a fault at `site`.
+    fn secret(&mut self, reference: &SecretRef, site: &Site) -> Option<Secret<Vec<u8>>> {
+        self.warn_of_readers(reference, site);
+        secrets::read(reference, site, self.environment, self.faults)
+    }
+
+    /// As [`secret`](Self::secret), for one line of text.
+    fn secret_line(&mut self, reference: &SecretRef, site: &Site) -> Option<Secret<Vec<u8>>> {
+        self.warn_of_readers(reference, site);
+        secrets::read_line(reference, site, self.environment, self.faults)
+    }
+
+    fn warn_of_readers(&mut self, reference: &SecretRef, site: &Site) {
+        if let SecretRef::File(path) = reference
+            && files::is_open_to_all(&files::locate(path, site))
+        {
+            self.warn(site, "names a file that every user of this machine may read");
+        }
+    }
+
     fn warn(&mut self, site: &Site, weakness: impl Into<String>) {
         self.warnings.push(Warning::new(site, weakness));
     }
@@ -51,6 +76,7 @@ pub fn compile(written: Written, environment: &dyn Environment, faults: &mut Fau
     addresses::check(&written, bench.faults);
     let store = store::compile(&written, &mut bench);
     let server = server::compile(&written, bench.faults);
+    let dpop_nonces = server::dpop_nonces(&written, &mut bench);
     let upstreams = upstreams::compile(&written, &mut bench);
     let issuers = issuers::compile(&names, &mut bench);
     let rules = routes::compile(&written, &names, bench.faults);
@@ -61,6 +87,7 @@ pub fn compile(written: Written, environment: &dyn Environment, faults: &mut Fau
         store: store?,
         upstreams: upstreams?,
         server: server?,
+        dpop_nonces,
         log: server::log(&written),
         issuers: Registry::new(issuers?),
         routes: rules.as_ref()?.table()?,
