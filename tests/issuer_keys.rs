@@ -135,12 +135,7 @@ fn fifty_tenants_whose_metadata_names_one_url_share_its_cooldown() {
     let cooldown = Duration::from_millis(300);
     let (server, a) = (Server::plain(), key("a"));
     server.on(PATH, Reply::json(&jwks(&[&a])));
-    let keys = (0..50).map(|tenant| {
-        let issuer = server.url(&format!("/{tenant}"));
-        let document = json!({"issuer": issuer, "jwks_uri": server.url(PATH)});
-        server.on(&format!("/{tenant}/.well-known/openid-configuration"), Reply::json(&document));
-        RemoteKeys::new(KeySource::discovery(&issuer).unwrap(), settings(cooldown)).unwrap()
-    });
+    let keys = (0..50).map(|index| tenant(&server, &index.to_string(), cooldown));
     let world = World::started(keys.collect());
     assert_eq!(server.hits(PATH).len(), 1);
     let watch = Stopwatch::start();
@@ -151,6 +146,43 @@ fn fifty_tenants_whose_metadata_names_one_url_share_its_cooldown() {
     }
     until("a fetch for all of them", || (server.hits(PATH).len() > 1).then_some(()));
     assert_spaced(&server, PATH, cooldown);
+}
+
+/// A tenant of `server`, whose metadata names the keys of all.
+fn tenant(server: &Server, name: &str, cooldown: Duration) -> RemoteKeys {
+    let issuer = server.url(&format!("/{name}"));
+    let document = json!({"issuer": issuer, "jwks_uri": server.url(PATH)});
+    server.on(&format!("/{name}/.well-known/openid-configuration"), Reply::json(&document));
+    RemoteKeys::new(KeySource::discovery(&issuer).unwrap(), settings(cooldown)).unwrap()
+}
+
+#[test]
+fn a_tenant_that_joins_gets_the_keys_that_were_just_fetched() {
+    let (server, a) = (Server::plain(), key("a"));
+    server.on(PATH, Reply::json(&jwks(&[&a])));
+    let cooldown = Duration::from_secs(30);
+    let mut world = World::started(vec![tenant(&server, "first", cooldown)]);
+    world.follow(vec![tenant(&server, "first", cooldown), tenant(&server, "second", cooldown)]);
+    until("keys for the second", || world.judge(1, &token(&a)).ok());
+    assert_eq!(server.hits(PATH).len(), 1);
+}
+
+#[test]
+fn a_tenant_with_keys_waits_for_the_cooldown_that_another_took() {
+    let cooldown = Duration::from_millis(800);
+    let (server, a, b) = (Server::plain(), key("a"), key("b"));
+    server.on(PATH, Reply::json(&jwks(&[&a])));
+    let watch = Stopwatch::start();
+    let mut world = World::started(vec![tenant(&server, "first", cooldown)]);
+    world.follow(vec![tenant(&server, "first", cooldown), tenant(&server, "second", cooldown)]);
+    until("keys for the second", || world.judge(1, &token(&a)).ok());
+    // Each has a cooldown of its own, begun at another moment; the URL has one for both.
+    server.on(PATH, Reply::json(&jwks(&[&a, &b])));
+    for tenant in [0, 1] {
+        until("the new key", || world.judge(tenant, &token(&b)).ok());
+    }
+    let fetches = server.hits(PATH).len() as u128;
+    assert!(fetches <= 1 + watch.elapsed().as_nanos() / cooldown.as_nanos(), "{fetches} in {:?}", watch.elapsed());
 }
 
 #[test]

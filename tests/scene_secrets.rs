@@ -63,13 +63,23 @@ impl Run {
 
     fn leaks(&self) -> impl Iterator<Item = String> {
         self.secrets.iter().flat_map(|(secret, value)| {
-            let where_to = self.written.iter().filter(move |(_, text)| text.contains(value));
-            where_to.map(move |(place, text)| {
-                let line = text.lines().find(|line| line.contains(value)).unwrap_or_default();
-                format!("{secret} is in {place}: {}", line.chars().take(200).collect::<String>())
+            self.written.iter().filter_map(move |(place, text)| {
+                let fragment = fragments(value).into_iter().find(|fragment| text.contains(fragment))?;
+                let line = text.lines().find(|line| line.contains(fragment)).unwrap_or_default();
+                Some(format!("{secret} is in {place}: {}", line.chars().take(200).collect::<String>()))
             })
         })
     }
+}
+
+/// The whole of a short secret; the start, the middle and the end of a long one, since a part of it leaks too.
+fn fragments(value: &str) -> Vec<&str> {
+    const PART: usize = 24;
+    if value.len() < 2 * PART || !value.is_ascii() {
+        return vec![value];
+    }
+    let middle = (value.len() - PART) / 2;
+    vec![&value[..PART], &value[middle..middle + PART], &value[value.len() - PART..]]
 }
 
 #[test]
@@ -77,10 +87,14 @@ fn the_search_finds_what_it_is_there_for() {
     let mut run = Run::default();
     run.token("a token", &format!("{}.{}.{}", "a".repeat(20), "b".repeat(20), "c".repeat(20)));
     run.key("a key", &json!({ "kty": "oct", "k": "k".repeat(20) }));
+    run.secret("a long secret", &format!("{}{}{}", "d".repeat(30), "e".repeat(30), "f".repeat(30)));
     run.wrote("a log", format!("first line\ntoken={}.\n", "c".repeat(20)));
+    run.wrote("a part", format!("a cut secret: {}…", "d".repeat(26)));
     run.wrote("a clean log", "nothing");
-    assert_eq!(run.leaks().count(), 1);
-    assert!(run.leaks().next().unwrap().starts_with("a token, segment 2 is in a log: token="));
+    let leaks: Vec<String> = run.leaks().collect();
+    assert_eq!(leaks.len(), 2, "{leaks:?}");
+    assert!(leaks[0].starts_with("a token, segment 2 is in a log: token="));
+    assert!(leaks[1].starts_with("a long secret is in a part: a cut secret: dd"));
 }
 
 #[test]

@@ -24,8 +24,18 @@ pub(super) struct Order<'o> {
     pub(super) cooldown: Duration,
     /// An answer to a question put after this one was drawn will do.
     pub(super) ticket: Ticket,
-    /// By an operator: no cooldown.
+    /// By an operator: no cooldown, and nothing that was fetched before.
     pub(super) ordered: bool,
+    /// By a source without keys: what came within the cooldown is better than to wait for its end.
+    pub(super) cold: bool,
+}
+
+impl Order<'_> {
+    /// Whether the last answer will do.
+    fn accepts(&self, last: &Recent, now: UnixTime) -> bool {
+        let meanwhile = last.asked > self.ticket;
+        meanwhile || (self.cold && !self.ordered && last.answer.is_ok() && now < last.until)
+    }
 }
 
 /// The last answer from a URL.
@@ -60,7 +70,7 @@ impl Desk {
             let counter = self.counter(url, order.client.access());
             let mut recent = counter.lock().await;
             let now = self.clock.now();
-            if let Some(last) = recent.as_ref().filter(|last| last.asked > order.ticket) {
+            if let Some(last) = recent.as_ref().filter(|last| order.accepts(last, now)) {
                 return last.answer.clone();
             }
             let wait = recent.as_ref().map_or(Duration::ZERO, |last| last.until.since(now)).min(order.cooldown);

@@ -185,12 +185,12 @@ impl Supply {
         now: UnixTime,
         ordered: bool,
     ) -> Result<Fetched, FetchError> {
-        let (client, timeout, located, policy, failing) = {
+        let (client, timeout, located, policy, failing, cold) = {
             let state = self.lock();
-            let failing = state.refresh.failures() > 0;
-            (state.client.clone(), state.timeout, state.located.clone(), state.refresh.policy(), failing)
+            let (failing, cold) = (state.refresh.failures() > 0, state.held.is_none());
+            (state.client.clone(), state.timeout, state.located.clone(), state.refresh.policy(), failing, cold)
         };
-        let order = Order { client: &client, timeout, cooldown: policy.cooldown, ticket, ordered };
+        let order = Order { client: &client, timeout, cooldown: policy.cooldown, ticket, ordered, cold };
         let recent = |known: &Located| !failing && known.at.plus(policy.refresh) > now;
         let located = match self.source.keys_url() {
             Some(url) => Located { url: url.clone(), at: now },
