@@ -6,4 +6,4 @@ pub mod verdict_cache;
 
 pub use replay::{NotReplayed, OnLoss, ReplayGuard, ReplayMode, ReplayRefusal};
 pub use token::{Opened, TokenError, Verified};
-pub use verdict_cache::VerdictCache;
+pub use verdict_cache::{VerdictBounds, VerdictCache};
