@@ -6,6 +6,7 @@ use super::schema::value::List;
 use super::site::Site;
 use super::warning::Warning;
 use crate::admin::AdminSettings;
+use crate::authn::VerdictBounds;
 use crate::decision::{Endpoints, Snapshot};
 use crate::identity::Firewall;
 use crate::issuer::Registry;
@@ -29,6 +30,8 @@ pub struct Loaded {
     pub upstreams: Vec<UpstreamSettings>,
     /// The process.
     pub server: ServerSettings,
+    /// How many opened tokens are remembered.
+    pub verdicts: VerdictBounds,
     /// The log.
     pub log: LogSettings,
     /// Whom we believe.

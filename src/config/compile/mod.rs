@@ -74,6 +74,7 @@ pub fn compile(written: Written, environment: &dyn Environment, faults: &mut Fau
     addresses::check(&written, bench.faults);
     let store = store::compile(&written, &mut bench);
     let server = server::compile(&written, bench.faults);
+    let verdicts = server::verdicts(&written, bench.faults);
     let upstreams = upstreams::compile(&written, &mut bench);
     let issuers = issuers::compile(&names, &mut bench);
     let rules = routes::compile(&written, &names, bench.faults);
@@ -84,6 +85,7 @@ pub fn compile(written: Written, environment: &dyn Environment, faults: &mut Fau
         store: store?,
         upstreams: upstreams?,
         server: server?,
+        verdicts: verdicts?,
         log: server::log(&written),
         issuers: Registry::new(issuers?),
         routes: rules.as_ref()?.table()?,

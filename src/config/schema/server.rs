@@ -22,6 +22,19 @@ pub struct Server {
     pub header_timeout: Option<Duration>,
     /// How long an unused client connection is kept. Default: 60s.
     pub idle_timeout: Option<Duration>,
+    /// What is remembered of tokens that were opened: that their signature and encryption hold, never for how long.
+    pub verdict_cache: Option<VerdictCache>,
+}
+
+/// The bounds of the cache of opened tokens.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct VerdictCache {
+    /// How many tokens are remembered at most; 0: none. Default: 100000.
+    #[schemars(range(min = 0, max = 10_000_000))]
+    pub entries: Option<u64>,
+    /// How much memory they may take together. Default: 256MiB.
+    pub bytes: Option<Size>,
 }
 
 /// A number of threads.
