@@ -9,7 +9,7 @@ use openssl::pkey::{Id, PKey, Private, Public};
 use openssl::sha::sha256;
 use serde_json::{Value, json};
 
-use super::seal::{CEK, IV, Jwe, gcm, key_wrap};
+use super::seal::{Jwe, gcm, key_wrap, random};
 use super::token::{b64, unb64, with};
 
 /// A sender's key pair, and what it agreed with the recipient.
@@ -75,9 +75,10 @@ pub fn seal_under(z: &[u8], header: &[u8], plaintext: &[u8]) -> Jwe {
     let named: Value = serde_json::from_slice(header).unwrap();
     let key = |algorithm: &Value| concat_kdf(z, algorithm.as_str().unwrap());
     if named["alg"] == "ECDH-ES" {
-        gcm(header, b"", &key(&named["enc"]), &IV[..12], plaintext)
+        gcm(header, b"", &key(&named["enc"]), &random::<12>(), plaintext)
     } else {
-        gcm(header, &key_wrap(&key(&named["alg"]), &CEK), &CEK, &IV[..12], plaintext)
+        let cek = random::<32>();
+        gcm(header, &key_wrap(&key(&named["alg"]), &cek), &cek, &random::<12>(), plaintext)
     }
 }
 

@@ -11,12 +11,14 @@ pub mod agree;
 pub mod issuers;
 pub mod rows;
 pub mod seal;
+pub mod spoil;
 pub mod table;
 pub mod token;
 pub mod world;
 
 pub use issuers::{ENCRYPTED, ISSUERS, Keys, SIGNED};
 pub use seal::Jwe;
+pub use spoil::Spoiler;
 pub use table::{Attack, Table, attacks};
 pub use token::{Token, b64, unb64};
 pub use world::{Verdict, World};

@@ -13,9 +13,9 @@ use super::agree;
 use super::issuers::Keys;
 use super::token::{b64, unb64, with};
 
-/// The vector of every seal: a test's randomness is better repeatable.
+/// A vector for rows that choose one themselves.
 pub const IV: [u8; 16] = [0x42; 16];
-/// The content key of every seal that chooses one.
+/// A content key for rows that choose one themselves.
 pub const CEK: [u8; 32] = [0x17; 32];
 
 /// A JWE in its parts.
@@ -26,6 +26,8 @@ pub struct Jwe {
     pub iv: Vec<u8>,
     pub ciphertext: Vec<u8>,
     pub tag: Vec<u8>,
+    /// The content key: what a holder of the recipient's key would know.
+    pub cek: Vec<u8>,
 }
 
 impl Jwe {
@@ -40,17 +42,26 @@ impl Jwe {
     }
 }
 
+/// Random bytes, as an honest sender takes them: two tokens under one content key would be good with each other's
+/// encrypted key.
+pub fn random<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    openssl::rand::rand_bytes(&mut bytes).unwrap();
+    bytes
+}
+
 /// Seals `plaintext` as `issuer` does.
 pub fn seal(keys: &Keys, issuer: &str, header: &[u8], plaintext: &[u8]) -> Jwe {
+    let (cek, iv) = (random::<32>(), random::<16>());
     match issuer {
-        "nest" => gcm(header, &oaep(keys.private("nest"), &CEK, MessageDigest::sha256()), &CEK, &IV[..12], plaintext),
-        "direct" => gcm(header, b"", &keys.secret("direct"), &IV[..12], plaintext),
-        "cbc" => cbc(header, b"", &keys.secret("cbc"), &IV, &padded(plaintext)),
-        "wrap" => gcm(header, &key_wrap(&keys.secret("wrap"), &CEK), &CEK, &IV[..12], plaintext),
+        "nest" => gcm(header, &oaep(keys.private("nest"), &cek, MessageDigest::sha256()), &cek, &iv[..12], plaintext),
+        "direct" => gcm(header, b"", &keys.secret("direct"), &iv[..12], plaintext),
+        "cbc" => cbc(header, b"", &keys.secret("cbc"), &iv, &padded(plaintext)),
+        "wrap" => gcm(header, &key_wrap(&keys.secret("wrap"), &cek), &cek, &iv[..12], plaintext),
         "gcmkw" => {
-            let (wrapped, tag) = gcm_raw(&keys.secret("gcmkw"), &IV[..12], b"", &CEK);
+            let (wrapped, tag) = gcm_raw(&keys.secret("gcmkw"), &IV[..12], b"", &cek);
             let header = with(&with(header, "iv", json!(b64(&IV[..12]))), "tag", json!(b64(tag)));
-            gcm(&header, &wrapped, &CEK, &IV[..12], plaintext)
+            gcm(&header, &wrapped, &cek, &iv[..12], plaintext)
         }
         "agree" | "agree-kw" | "x25519" => {
             let ephemeral = agree::Ephemeral::for_recipient(keys.private(issuer));
@@ -63,7 +74,8 @@ pub fn seal(keys: &Keys, issuer: &str, header: &[u8], plaintext: &[u8]) -> Jwe {
 /// AES-GCM under this content key, over this header.
 pub fn gcm(header: &[u8], encrypted_key: &[u8], cek: &[u8], iv: &[u8], plaintext: &[u8]) -> Jwe {
     let (ciphertext, tag) = gcm_raw(cek, iv, b64(header).as_bytes(), plaintext);
-    Jwe { header: header.to_vec(), encrypted_key: encrypted_key.to_vec(), iv: iv.to_vec(), ciphertext, tag }
+    let (encrypted_key, iv, cek) = (encrypted_key.to_vec(), iv.to_vec(), cek.to_vec());
+    Jwe { header: header.to_vec(), encrypted_key, iv, ciphertext, tag, cek }
 }
 
 /// AES-GCM itself.
@@ -88,7 +100,8 @@ pub fn cbc(header: &[u8], encrypted_key: &[u8], key: &[u8], iv: &[u8], blocks: &
     written += crypter.finalize(&mut ciphertext[written..]).unwrap();
     ciphertext.truncate(written);
     let tag = cbc_tag(mac, &b64(header), iv, &ciphertext)[..32].to_vec();
-    Jwe { header: header.to_vec(), encrypted_key: encrypted_key.to_vec(), iv: iv.to_vec(), ciphertext, tag }
+    let (encrypted_key, iv, cek) = (encrypted_key.to_vec(), iv.to_vec(), key.to_vec());
+    Jwe { header: header.to_vec(), encrypted_key, iv, ciphertext, tag, cek }
 }
 
 /// The whole HMAC of which the tag is the first half.

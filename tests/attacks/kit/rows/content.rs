@@ -3,7 +3,7 @@
 use serde_json::json;
 use tollgate::decision::Reason::DecryptionFailed;
 
-use crate::kit::seal::{IV, Jwe, cbc, cbc_tag, gcm, padded};
+use crate::kit::seal::{IV, Jwe, cbc, cbc_tag, gcm, gcm_raw, padded};
 use crate::kit::{Keys, Table};
 
 pub fn add(table: &mut Table) {
@@ -80,7 +80,7 @@ fn altered(table: &mut Table) {
             keys.token(issuer).jwe().changed(|jwe| jwe.header.push(b' '))
         });
     }
-    for issuer in ["direct", "cbc", "nest", "gcmkw"] {
+    for issuer in ["direct", "cbc", "nest", "gcmkw", "x25519"] {
         table.row(format!("{issuer}: sealed over no additional data"), issuer, DecryptionFailed, move |keys| {
             without_additional_data(keys, issuer)
         });
@@ -93,19 +93,14 @@ fn altered(table: &mut Table) {
 
 /// Sealed as if the header were not part of what is authenticated.
 fn without_additional_data(keys: &Keys, issuer: &'static str) -> String {
-    let sealed = keys.token(issuer).jwe();
-    let mut bare = sealed.clone();
+    let token = keys.token(issuer);
+    let mut sealed = token.jwe();
     if issuer == "cbc" {
-        let secret = keys.secret("cbc");
-        bare.tag = cbc_tag(&secret[..32], "", &sealed.iv, &sealed.ciphertext)[..32].to_vec();
+        sealed.tag = cbc_tag(&sealed.cek[..32], "", &sealed.iv, &sealed.ciphertext)[..32].to_vec();
     } else {
-        let key = match issuer {
-            "direct" => keys.secret("direct"),
-            _ => crate::kit::seal::CEK.to_vec(),
-        };
-        (bare.ciphertext, bare.tag) = crate::kit::seal::gcm_raw(&key, &sealed.iv, b"", &keys.token(issuer).inside());
+        (sealed.ciphertext, sealed.tag) = gcm_raw(&sealed.cek, &sealed.iv, b"", &token.inside());
     }
-    bare.compact()
+    sealed.compact()
 }
 
 fn gcm_keys(table: &mut Table) {
