@@ -148,6 +148,7 @@ fn upstreams_and_server_mean_what_they_say() {
     );
     assert_eq!((pages.endpoints[0].host.as_str(), &pages.host), ("::1", &HostPolicy::Upstream));
     assert_eq!((loaded.server.threads, loaded.server.max_header), (2, 16 * 1024));
+    assert_eq!((loaded.verdicts.entries, loaded.verdicts.bytes), (5000, 16 << 20));
     assert!(loaded.server.runtime_dir.ends_with("run") && loaded.server.runtime_dir.is_absolute());
 }
 
