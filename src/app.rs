@@ -143,6 +143,7 @@ impl App {
             // what does not need the store is served, and the store goes on trying.
             let _ = redis.connect().await;
         }
+        self.shared.generation.load().upstreams.keep();
         let (ending, watch) = watch::channel(false);
         let mut running = JoinSet::new();
         for service in self.services {
@@ -318,6 +319,11 @@ impl Source for Live {
         for (name, keys) in issuers(&self.snapshot(), &*self.shared.clock) {
             metrics.issuer(&name, keys);
         }
+        let generation = self.shared.generation.load();
+        let endpoints = generation.upstreams.iter().flat_map(|pool| {
+            pool.endpoints().map(|(endpoint, well)| (&**pool.name(), endpoint, well)).collect::<Vec<_>>()
+        });
+        metrics.endpoints(endpoints);
     }
 }
 

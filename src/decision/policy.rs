@@ -23,12 +23,12 @@ impl UpstreamId {
     }
 }
 
-/// One endpoint of an upstream.
+/// Where one request goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Endpoint {
     /// The upstream.
     pub upstream: UpstreamId,
-    /// The position among its endpoints.
+    /// The number of the target: of one address of one of its endpoints.
     pub index: usize,
 }
 

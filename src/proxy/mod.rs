@@ -13,6 +13,7 @@ pub mod listen;
 mod plain;
 mod record;
 mod respond;
+mod retry;
 pub mod settings;
 
 pub use context::{Context, InFlight};
@@ -24,6 +25,7 @@ use crate::clock::Clock;
 use crate::decision::{Denial, Memory, Permit, Reason, Recollection, Trace, decide};
 use crate::request::RequestId;
 use crate::telemetry::Metrics;
+use crate::upstream::Pool;
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use context::Verdict;
@@ -104,8 +106,11 @@ impl Gateway {
                 return Error::e_explain(ErrorType::InternalError, "a request without a permit has no peer");
             };
             match upstream.peer(endpoint.index).await {
-                Ok(peer) => return Ok(peer),
-                Err(_) if context.try_another() => {}
+                Ok((target, peer)) => {
+                    context.goes_to(target);
+                    return Ok(peer);
+                }
+                Err(_) if retry::not_connected(context) => {}
                 Err(_) => return Err(Error::explain(ErrorType::ConnectNoRoute, "no address").into_up()),
             }
         }
@@ -162,11 +167,11 @@ impl ProxyHttp for Gateway {
     fn fail_to_connect(&self, _: &mut Session, _: &HttpPeer, context: &mut Context, error: Box<Error>) -> Box<Error> {
         self.record_upstream_failure(context, &error);
         let mut error = error;
-        error.set_retry(context.try_another());
+        error.set_retry(retry::not_connected(context));
         error
     }
 
-    /// An upstream below TLS 1.2 is not spoken to. Nothing was sent yet.
+    /// An upstream below the lowest TLS version is not spoken to. Nothing was sent yet.
     async fn connected_to_upstream(
         &self,
         _: &mut Session,
@@ -174,10 +179,11 @@ impl ProxyHttp for Gateway {
         _: &HttpPeer,
         _: RawFd,
         digest: Option<&Digest>,
-        _: &mut Context,
+        context: &mut Context,
     ) -> Result<()> {
         let tls = digest.and_then(|digest| digest.ssl_digest.as_ref());
-        match tls.filter(|tls| !matches!(&*tls.version, "TLSv1.2" | "TLSv1.3")) {
+        let lowest = context.pool().map(Pool::min_version).unwrap_or_default();
+        match tls.filter(|tls| !lowest.allows(&tls.version)) {
             Some(_) => Err(Error::explain(ErrorType::TLSHandshakeFailure, "TLS version").into_up()),
             None => Ok(()),
         }
@@ -201,6 +207,7 @@ impl ProxyHttp for Gateway {
         context: &mut Context,
     ) -> Result<()> {
         self.record_upstream_answer(context);
+        context.target_answered();
         egress::finish(response, context)
     }
 
@@ -215,12 +222,7 @@ impl ProxyHttp for Gateway {
     ) -> Box<Error> {
         self.record_upstream_failure(context, &error);
         let mut error = error;
-        let repeatable = session.req_header().method.is_idempotent() && !session.as_ref().retry_buffer_truncated();
-        if context.has_claim() || !repeatable {
-            error.set_retry(false);
-        } else {
-            error.retry.decide_reuse(reused);
-        }
+        error.set_retry(retry::interrupted(&error, session.as_ref(), context, reused));
         error
     }
 

@@ -122,6 +122,7 @@ table! {
     decision_seconds HistogramVec(DECISION_BUCKETS) "decision_seconds" ["route"] "From the request's header to the decision.";
     upstream_seconds HistogramVec(REQUEST_BUCKETS) "upstream_seconds" ["upstream"] "From the decision to the header of the upstream's answer.";
     upstream_errors IntCounterVec(&[]) "upstream_errors_total" ["upstream", "kind"] "Attempts that failed: unreachable, failed or timeout.";
+    upstream_healthy IntGaugeVec(&[]) "upstream_healthy" ["upstream", "endpoint"] "1 while requests are sent to the endpoint.";
     verify_seconds HistogramVec(DECISION_BUCKETS) "verify_seconds" ["algorithm"] "One cryptographic opening of a token.";
     verdict_cache IntCounterVec(&[]) "verdict_cache_total" ["result"] "Questions to the verdict cache: hit, miss or bypass.";
     replay_claims IntCounterVec(&[]) "replay_claims_total" ["mode", "result"] "One-time claims: fresh, replayed, unknown or local.";
@@ -196,6 +197,14 @@ impl Metrics {
     /// Counts one failed attempt: `unreachable`, `failed` or `timeout`.
     pub fn upstream_failed(&self, upstream: &str, kind: &str) {
         self.families.upstream_errors.with_label_values(&[upstream, kind]).inc();
+    }
+
+    /// Notes the endpoints there are, as (upstream, endpoint, whether it is well); all others are forgotten.
+    pub fn endpoints<'n>(&self, endpoints: impl Iterator<Item = (&'n str, String, bool)>) {
+        self.families.upstream_healthy.reset();
+        for (upstream, endpoint, well) in endpoints {
+            self.families.upstream_healthy.with_label_values(&[upstream, &endpoint]).set(i64::from(well));
+        }
     }
 
     /// Counts one TLS handshake.
