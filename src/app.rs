@@ -117,6 +117,7 @@ impl App {
             (loaded.listeners.clone(), loaded.admin.clone(), loaded.server.clone());
         let upstreams = Arc::new(Upstreams::new(std::mem::take(&mut loaded.upstreams), GENERATION)?);
         let snapshot = loaded.into_snapshot(GENERATION, Arc::clone(&upstreams) as Arc<dyn Endpoints>);
+        let draining = Arc::new(AtomicBool::new(false));
         let shared = Arc::new(Shared {
             generation: ArcSwap::from_pointee(Generation::new(snapshot, upstreams, &metrics)),
             memory: Arc::clone(&memory),
@@ -124,8 +125,8 @@ impl App {
             clock: Arc::clone(&clock),
             settings,
             in_flight: InFlight::default(),
+            draining: Arc::clone(&draining),
         });
-        let draining = Arc::new(AtomicBool::new(false));
         let source = Live { shared: Arc::clone(&shared), draining: Arc::clone(&draining) };
         let admin = Arc::new(Admin { source: Arc::new(source), metrics, memory, clock });
         let mut services = proxy::services(&listeners, &shared)?.services;

@@ -72,7 +72,6 @@ pub const UNSUPPORTED: &[Row] = &[
     key("routes[].rewrite"),
     key("routes[].response_headers"),
     key("routes[].in_flight"),
-    key("routes[].tunnel_beyond_expiry"),
     key("routes[].session"),
     key("defaults.limits"),
     key("telemetry.audit"),

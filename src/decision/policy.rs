@@ -50,6 +50,8 @@ pub struct RoutePolicy {
     pub access: Access,
     /// Where to.
     pub upstream: UpstreamId,
+    /// True when a WebSocket, an event stream or a gRPC call may outlive the token that opened it.
+    pub tunnel_beyond_expiry: bool,
 }
 
 /// Who may pass.

@@ -2,6 +2,8 @@
 
 use super::generation::Generation;
 use super::ingress::Arrival;
+use super::lifeline::Lifeline;
+use super::tunnel::Tunnel;
 use crate::clock::{Stopwatch, UnixTime};
 use crate::decision::{Denial, Endpoint, Permit, Reason};
 use crate::issuer::IssuerId;
@@ -10,6 +12,7 @@ use crate::route::RouteId;
 use crate::store::Receipt;
 use crate::telemetry::Outcome;
 use crate::upstream::{Fault, Pool};
+use http::StatusCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -24,6 +27,10 @@ pub struct Context {
     pub(super) arrival: Option<Arrival>,
     pub(super) verdict: Verdict,
     pub(super) attempt: Option<Attempt>,
+    /// Where the request says how long it may live.
+    pub(super) lifeline: Option<Arc<Lifeline>>,
+    /// What it may turn into.
+    pub(super) tunnel: Option<Tunnel>,
     _in_flight: Counted,
 }
 
@@ -33,6 +40,8 @@ pub(super) enum Verdict {
     Open,
     /// It may be forwarded.
     Permitted(Permit),
+    /// It was for an endpoint of our own, which answered so.
+    Served(StatusCode),
     /// It was refused; or its forwarding failed, which ends a permit.
     Denied(Denial),
 }
@@ -73,6 +82,8 @@ impl Context {
             arrival: None,
             verdict: Verdict::Open,
             attempt: None,
+            lifeline: None,
+            tunnel: None,
             _in_flight: in_flight.count(),
         }
     }
@@ -182,6 +193,9 @@ impl Context {
             Verdict::Denied(denial) => {
                 (denial.route, denial.issuer, Outcome::refused(denial.reason), Some(denial.reason))
             }
+            Verdict::Served(status) if status.is_success() => (None, None, Outcome::Public, None),
+            Verdict::Served(status) if status.is_server_error() => (None, None, Outcome::Error, None),
+            Verdict::Served(_) => (None, None, Outcome::Denied, None),
             Verdict::Open => (None, None, Outcome::Error, None),
         }
     }

@@ -7,14 +7,18 @@ mod context;
 mod egress;
 mod failure;
 mod generation;
+mod grpc;
 mod guard;
+mod healthz;
 mod ingress;
+mod lifeline;
 pub mod listen;
 mod plain;
 mod record;
 mod respond;
 mod retry;
 pub mod settings;
+mod tunnel;
 
 pub use context::{Context, InFlight};
 pub use generation::Generation;
@@ -28,8 +32,10 @@ use crate::telemetry::Metrics;
 use crate::upstream::Pool;
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
+use bytes::Bytes;
 use context::Verdict;
 use ingress::Arrival;
+use lifeline::Lifeline;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::modules::http::HttpModules;
 use pingora::protocols::Digest;
@@ -40,6 +46,8 @@ use pingora::{Error, ErrorType, Result};
 use std::any::Any;
 use std::os::fd::RawFd;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 /// What all requests share.
 pub struct Shared {
@@ -55,6 +63,8 @@ pub struct Shared {
     pub settings: ServerSettings,
     /// How many requests are being served.
     pub in_flight: InFlight,
+    /// True once the process is about to end.
+    pub draining: Arc<AtomicBool>,
 }
 
 /// The gateway, as the engine sees it.
@@ -86,6 +96,20 @@ impl Gateway {
             session.set_keepalive(None);
         }
         context.verdict = Verdict::Denied(denial);
+    }
+
+    /// Answers a balancer.
+    async fn tell_health(&self, session: &mut ServerSession, context: &mut Context) {
+        if let Err(reason) = ingress::check_framing(session, self.shared.settings.max_header) {
+            return self.refuse(session, context, reason.into()).await;
+        }
+        let arrival = context.arrival.insert(Arrival::of(session));
+        let to = respond::Addressee { request_id: context.request_id.as_str(), encrypted: arrival.transport.encrypted };
+        let status = healthz::status(self.shared.draining.load(Ordering::Acquire));
+        if respond::acknowledge(session, status, to).await.is_err() {
+            session.set_keepalive(None);
+        }
+        context.verdict = Verdict::Served(status);
     }
 
     /// Gives the one-time claim back, if no byte of its request can have reached an upstream.
@@ -131,9 +155,13 @@ impl ProxyHttp for Gateway {
 
     /// The header section is complete.
     fn new_ctx(&self) -> Context {
-        guard::header_is_read();
+        let lifeline = Lifeline::of_this_task();
+        lifeline.iter().for_each(|lifeline| lifeline.release());
         let shared = &self.shared;
-        Context::new(shared.generation.load_full(), shared.clock.now(), new_request_id(), &shared.in_flight)
+        let mut context =
+            Context::new(shared.generation.load_full(), shared.clock.now(), new_request_id(), &shared.in_flight);
+        context.lifeline = lifeline;
+        context
     }
 
     /// No module touches a request or a response: compressed answers beside secrets invite BREACH.
@@ -150,17 +178,26 @@ impl ProxyHttp for Gateway {
 
     /// The decision: made once, before anything is sent anywhere.
     async fn request_filter(&self, session: &mut Session, context: &mut Context) -> Result<bool> {
+        if healthz::is_asked(session.req_header()) {
+            self.tell_health(session.as_downstream_mut(), context).await;
+            return Ok(true);
+        }
         let judged = self.judge(session.as_downstream(), context).await;
         record::decision(context, &judged);
         match judged {
-            Ok(permit) => context.permit(permit),
+            Ok(permit) => {
+                context.permit(permit);
+                tunnel::expect(session.as_downstream_mut(), context, &self.shared);
+            }
             Err(denial) => self.refuse(session.as_downstream_mut(), context, denial).await,
         }
         Ok(matches!(context.verdict, Verdict::Denied(_)))
     }
 
     async fn upstream_peer(&self, _: &mut Session, context: &mut Context) -> Result<Box<HttpPeer>> {
-        self.peer(context).await.map(Box::new)
+        let mut peer = self.peer(context).await?;
+        tunnel::adapt(&mut peer, context);
+        Ok(Box::new(peer))
     }
 
     /// Nothing was sent yet, so another endpoint may be tried, with a one-time token too.
@@ -197,6 +234,7 @@ impl ProxyHttp for Gateway {
     ) -> Result<()> {
         egress::prepare(session.req_header(), upstream_request, context)?;
         context.sending();
+        tunnel::sent(context);
         Ok(())
     }
 
@@ -208,7 +246,19 @@ impl ProxyHttp for Gateway {
     ) -> Result<()> {
         self.record_upstream_answer(context);
         context.target_answered();
+        tunnel::answered(response, context);
         egress::finish(response, context)
+    }
+
+    fn response_body_filter(
+        &self,
+        _: &mut Session,
+        _: &mut Option<Bytes>,
+        _: bool,
+        context: &mut Context,
+    ) -> Result<Option<Duration>> {
+        tunnel::went_on(context);
+        Ok(None)
     }
 
     /// After a byte was sent only what is safe to do twice is tried again; what spent a one-time token never is.

@@ -135,6 +135,7 @@ table! {
     store_clock_offset GaugeVec(&[]) "store_clock_offset_seconds" [] "How far our clock is ahead of the store's.";
     store_evicted IntCounterVec(&[]) "store_evicted_keys_total" [] "Keys the store has evicted: each may have been a claim.";
     issuer_keys IntGaugeVec(&[]) "issuer_keys" ["issuer"] "Keys of the issuer that may be believed.";
+    tunnels IntGaugeVec(&[]) "tunnels" ["route"] "Open WebSockets, event streams and gRPC calls.";
     tls_handshakes IntCounterVec(&[]) "tls_handshakes_total" ["version", "result"] "TLS handshakes: done, unknown_name or failed.";
     certificate_expiry IntGaugeVec(&[]) "certificate_expiry_timestamp_seconds" ["name"] "When the certificate for the name expires.";
     connections IntGaugeVec(&[]) "connections" ["listener"] "Open connections.";
@@ -176,6 +177,7 @@ impl Metrics {
         RouteMeter {
             outcomes: Outcome::ALL.map(|outcome| self.families.requests.with_label_values(&[route, outcome.label()])),
             decision: self.families.decision_seconds.with_label_values(&[route]),
+            tunnels: self.families.tunnels.with_label_values(&[route]),
         }
     }
 
@@ -240,12 +242,19 @@ impl Metrics {
 pub struct RouteMeter {
     outcomes: [IntCounter; Outcome::ALL.len()],
     decision: prometheus::Histogram,
+    tunnels: IntGauge,
 }
 
 impl RouteMeter {
     /// Counts one request.
     pub fn count(&self, outcome: Outcome) {
         self.outcomes[outcome.index()].inc();
+    }
+
+    /// The number of open tunnels.
+    #[must_use]
+    pub fn tunnels(&self) -> IntGauge {
+        self.tunnels.clone()
     }
 
     /// Notes how long the decision took.

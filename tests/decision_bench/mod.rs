@@ -236,7 +236,12 @@ fn policy(replay: ReplayMode, on_loss: OnLoss) -> RoutePolicy {
         replay,
         on_loss,
     };
-    RoutePolicy { name: "orders".into(), access: Access::Guarded(guard), upstream: UpstreamId::new(0) }
+    RoutePolicy {
+        name: "orders".into(),
+        access: Access::Guarded(guard),
+        upstream: UpstreamId::new(0),
+        tunnel_beyond_expiry: false,
+    }
 }
 
 fn identity() -> IdentityPlan {
