@@ -6,7 +6,9 @@
 mod access;
 mod addresses;
 mod admin;
+mod binding;
 mod certificates;
+mod clients;
 mod identity;
 mod issuers;
 mod keys;
@@ -74,6 +76,7 @@ pub fn compile(written: Written, environment: &dyn Environment, faults: &mut Fau
     addresses::check(&written, bench.faults);
     let store = store::compile(&written, &mut bench);
     let server = server::compile(&written, bench.faults);
+    let dpop_nonces = server::dpop_nonces(&written, &mut bench);
     let upstreams = upstreams::compile(&written, &mut bench);
     let issuers = issuers::compile(&names, &mut bench);
     let rules = routes::compile(&written, &names, bench.faults);
@@ -84,6 +87,7 @@ pub fn compile(written: Written, environment: &dyn Environment, faults: &mut Fau
         store: store?,
         upstreams: upstreams?,
         server: server?,
+        dpop_nonces,
         log: server::log(&written),
         issuers: Registry::new(issuers?),
         routes: rules.as_ref()?.table()?,
