@@ -118,6 +118,7 @@ impl App {
         let upstreams = Arc::new(Upstreams::new(std::mem::take(&mut loaded.upstreams), GENERATION)?);
         let endpoints = Arc::clone(&upstreams) as Arc<dyn Endpoints>;
         let snapshot = loaded.into_snapshot(GENERATION, endpoints, Arc::new(DpopNonces::random()?));
+        let draining = Arc::new(AtomicBool::new(false));
         let shared = Arc::new(Shared {
             generation: ArcSwap::from_pointee(Generation::new(snapshot, upstreams, &metrics)),
             memory: Arc::clone(&memory),
@@ -126,8 +127,8 @@ impl App {
             settings,
             listeners: listeners.clone(),
             in_flight: InFlight::default(),
+            draining: Arc::clone(&draining),
         });
-        let draining = Arc::new(AtomicBool::new(false));
         let source = Live { shared: Arc::clone(&shared), draining: Arc::clone(&draining) };
         let admin = Arc::new(Admin { source: Arc::new(source), metrics, memory, clock });
         let mut services = proxy::services(&listeners, &shared)?.services;
@@ -145,6 +146,7 @@ impl App {
             // what does not need the store is served, and the store goes on trying.
             let _ = redis.connect().await;
         }
+        self.shared.generation.load().upstreams.keep();
         let (ending, watch) = watch::channel(false);
         let mut running = JoinSet::new();
         for service in self.services {
@@ -320,6 +322,11 @@ impl Source for Live {
         for (name, keys) in issuers(&self.snapshot(), &*self.shared.clock) {
             metrics.issuer(&name, keys);
         }
+        let generation = self.shared.generation.load();
+        let endpoints = generation.upstreams.iter().flat_map(|pool| {
+            pool.endpoints().map(|(endpoint, well)| (&**pool.name(), endpoint, well)).collect::<Vec<_>>()
+        });
+        metrics.endpoints(endpoints);
     }
 }
 
