@@ -102,6 +102,20 @@ fn the_upstream_sees_plain_identity_headers_and_neither_proof_nor_token() {
 }
 
 #[test]
+fn over_http_2_a_proof_proves_as_much() {
+    let scene = Scene::new("");
+    let token = scene.token();
+    let proof = format!("DPoP: {}", scene.victim.proof(PUBLIC_PORT, PATH, &token));
+    let authorization = format!("Authorization: DPoP {token}");
+    let ask = || scene.gateway.client().curl(PATH, &["-H", &authorization, "-H", &proof]);
+    assert_eq!(ask().status, 200);
+    scene.upstream.take();
+    scene.assert_refused(&ask(), "proof_replayed", CHALLENGE);
+    let twice = scene.gateway.client().curl(PATH, &["-H", &authorization, "-H", &proof, "-H", &proof]);
+    scene.assert_refused(&twice, "proof_malformed", CHALLENGE);
+}
+
+#[test]
 fn a_stolen_token_without_its_key() {
     let scene = Scene::new("");
     let (token, thief) = (scene.token(), DpopClient::new());

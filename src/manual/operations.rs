@@ -24,4 +24,5 @@
 //! new key costs every client one more round trip, and nothing else.
 //!
 //! **Client certificates.** `crl` must hold a current list of every authority that issues certificates: where it is
-//! missing or out of date, every certificate of that authority is refused. Changed files are read at the next start.
+//! missing or out of date, every certificate of that authority is refused. A revocation acts on handshakes: a
+//! connection that stands keeps the certificate it was opened with, for as long as it lasts.
