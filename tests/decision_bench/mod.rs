@@ -336,7 +336,12 @@ fn guard(replay: ReplayMode, on_loss: OnLoss) -> Guard {
 }
 
 fn policy(guard: Guard) -> RoutePolicy {
-    RoutePolicy { name: "orders".into(), access: Access::Guarded(guard), upstream: UpstreamId::new(0) }
+    RoutePolicy {
+        name: "orders".into(),
+        access: Access::Guarded(guard),
+        upstream: UpstreamId::new(0),
+        tunnel_beyond_expiry: false,
+    }
 }
 
 fn identity() -> IdentityPlan {
