@@ -18,6 +18,7 @@ pub mod config;
 pub mod dpop;
 pub mod gateway;
 pub mod issuer;
+pub mod oauth;
 pub mod peers;
 pub mod ports;
 pub mod process;
