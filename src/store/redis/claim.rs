@@ -11,7 +11,7 @@ use super::script::{Call, Script};
 use crate::clock::UnixTime;
 use crate::store::recent::Due;
 use crate::store::{MAX_USES, Nonce, StoreError};
-use redis::{Pipeline, Value};
+use redis::{Cmd, Pipeline, Value};
 
 /// No claim lives longer, whatever a token says: ten years, in milliseconds.
 const MAX_TTL: i64 = 315_360_000_000;
@@ -119,10 +119,13 @@ impl Claims {
             return Err(Fault { error: StoreError::Refused, maybe_done: false, broken: false });
         };
         if let [nonce @ Nonce { uses: 1, .. }] = nonces {
+            // Room for the words and bytes, so that nothing is moved while the commands are written.
+            let mut set = Cmd::with_capacity(6, 64);
+            set.arg("SET").arg(keys.claim(&nonce.key).as_bytes()).arg(owner).arg("NX").arg("PX").arg(ttl(nonce, now));
+            let mut get = Cmd::with_capacity(2, 32);
+            get.arg("GET").arg(keys.record(group));
             let mut commands = Pipeline::with_capacity(2);
-            let key = keys.claim(&nonce.key);
-            commands.cmd("SET").arg(key.as_bytes()).arg(owner).arg("NX").arg("PX").arg(ttl(nonce, now));
-            commands.cmd("GET").arg(keys.record(group));
+            commands.add_command(set).add_command(get);
             return claimed_once(lane.send(commands).await?);
         }
         let mut call = Call { keys: vec![keys.record(group).to_vec()], arguments: vec![owner.to_string()] };
