@@ -10,11 +10,16 @@ mod ledger;
 mod recent;
 #[cfg(feature = "server")]
 mod redis;
+mod revocation;
 
 #[cfg(feature = "server")]
 pub use self::redis::{ClientCertificate, RedisSettings, RedisStore, RedisUrl, Servers, SettingsError};
 pub use embedded::EmbeddedStore;
 pub use ledger::Ledger;
+pub use revocation::{
+    Change, IssuerTag, LineError, Mark, Reading, Revocation, RevocationId, RevocationKey, RevocationKind,
+    RevocationStore, Target, Watched,
+};
 
 use crate::clock::UnixTime;
 use async_trait::async_trait;
@@ -140,15 +145,8 @@ pub enum StoreError {
 
 impl StoreError {
     /// Every kind.
-    pub const ALL: [Self; 7] = [
-        Self::Timeout,
-        Self::Connection,
-        Self::Full,
-        Self::Refused,
-        Self::Evicting,
-        Self::Clock,
-        Self::Unreplicated,
-    ];
+    pub const ALL: [Self; 7] =
+        [Self::Timeout, Self::Connection, Self::Full, Self::Refused, Self::Evicting, Self::Clock, Self::Unreplicated];
 
     /// The value of the label in `tollgate_store_errors_total{kind}`.
     #[must_use]
