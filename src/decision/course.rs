@@ -4,6 +4,7 @@ use super::authorize::{Request, has_scopes};
 use super::trace::{Stage, StageResult, Trace};
 use super::{Challenge, Denial, Endpoint, Guard, Memory, Reason, RoutePolicy, Snapshot};
 use crate::authn::replay::{self, NotReplayed, ReplayMode, ReplayRefusal};
+use crate::authn::revocation::RevocationRefusal;
 use crate::authn::token::{self, Opened, TokenError, Verified};
 use crate::identity::TokenHandling;
 use crate::issuer::{IssuerId, IssuerProfile};
@@ -179,6 +180,25 @@ impl<'c> Course<'c> {
         Ok(())
     }
 
+    pub(super) fn revocation(&mut self, guard: &Guard, token: &Verified) -> Result<(), Reason> {
+        let (Memory::Live(memory) | Memory::Peek(memory)) = self.memory else {
+            self.trace.note(Stage::Revocation, StageResult::NotVisible, || "needs a running gateway");
+            return Ok(());
+        };
+        let (profile, now) = (self.profile(token.issuer()).ok_or(Reason::UnknownIssuer)?, self.facts.now);
+        let list = &memory.revocations;
+        match list.judge(token, profile, guard.revocation, now) {
+            Ok(()) => {
+                self.trace.note(Stage::Revocation, StageResult::Passed, || match list.age(now) {
+                    Some(age) => format!("not revoked, as of {} s ago", age.as_secs()),
+                    None => "not revoked, as far as is known: the list could not be had yet".to_owned(),
+                });
+                Ok(())
+            }
+            Err(refusal) => Err(self.refuse(Stage::Revocation, Reason::from(refusal), || refusal)),
+        }
+    }
+
     pub(super) fn authorize(
         &mut self,
         guard: &Guard,
@@ -306,6 +326,15 @@ impl From<TokenError> for Reason {
             TokenError::IssuedInFuture => Self::IssuedInFuture,
             TokenError::LifetimeTooLong => Self::LifetimeTooLong,
             TokenError::WrongAudience => Self::WrongAudience,
+        }
+    }
+}
+
+impl From<RevocationRefusal> for Reason {
+    fn from(refusal: RevocationRefusal) -> Self {
+        match refusal {
+            RevocationRefusal::Revoked { .. } => Self::Revoked,
+            RevocationRefusal::Stale => Self::StoreUnavailable,
         }
     }
 }

@@ -90,11 +90,12 @@ reasons! {
     WrongAudience "wrong_audience" 401 InvalidToken "The token was made for somebody else.";
     BindingMissing "binding_missing" 401 InvalidToken "A bound token was presented without proof, or an unbound one where proof is asked.";
     BindingRefused "binding_refused" 401 InvalidToken "The token is bound in a way this gateway can't check.";
+    Revoked "revoked" 401 InvalidToken "The token, its session, its client, its subject or its issuer was revoked.";
     InsufficientScope "insufficient_scope" 403 InsufficientScope "The token lacks a scope the route asks.";
     ConditionFalse "condition_false" 403 None "The route's `when` does not hold.";
     IdentityUnencodable "identity_unencodable" 403 None "A claim can't be written into its header without ambiguity.";
     UpstreamUnavailable "upstream_unavailable" 503 None "No endpoint of the upstream can be reached.";
-    StoreUnavailable "store_unavailable" 503 None "The nonce store can't answer, and the route is `closed` on its loss.";
+    StoreUnavailable "store_unavailable" 503 None "The store can't say whether the token was used or revoked, and the route insists on an answer.";
     ReplayUnprovable "replay_unprovable" 401 InvalidToken "The token is older than the store's memory: whether it was used can't be known.";
     Replayed "replayed" 401 InvalidToken "The one-time token was used before.";
     UpstreamFailed "upstream_failed" 502 None "The upstream broke the connection or answered nonsense.";

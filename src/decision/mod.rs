@@ -20,10 +20,11 @@ pub use redirect::redirect;
 pub use snapshot::Snapshot;
 pub use trace::{Stage, StageResult, Trace};
 
-use crate::authn::{ReplayGuard, VerdictCache};
+use crate::authn::{ReplayGuard, Revocations, VerdictCache};
 use crate::observe::Observer;
 use crate::request::Facts;
 use course::Course;
+use std::sync::Arc;
 
 /// What outlives a request, and a reload.
 pub struct Recollection {
@@ -31,6 +32,8 @@ pub struct Recollection {
     pub replay: ReplayGuard,
     /// The tokens that were opened.
     pub verdicts: VerdictCache,
+    /// The tokens that were revoked.
+    pub revocations: Arc<Revocations>,
 }
 
 /// The memory a decision may use.
@@ -74,6 +77,7 @@ async fn walk(course: &mut Course<'_>) -> Result<Permit, Reason> {
     let opened = course.open(guard, &credential)?; // shape and header before crypto, crypto before claims
     let token = course.judge(opened)?; // times and audience, on every use
     course.binding(&credential, &token)?; // a bound token without its proof is a stolen one
+    course.revocation(guard, &token)?; // on every use, or a cached verdict would outlive the log-out
     course.authorize(guard, &token, &host, &path, &parameters)?;
     let identity = course.identity(&token)?; // what can't be told to the upstream must not cost the nonce
     let endpoint = course.endpoint(policy, token.claims().subject())?; // nor may a dead upstream

@@ -1,7 +1,7 @@
 //! What one route asks, as finished types.
 
 use super::authorize::Condition;
-use crate::authn::{OnLoss, ReplayMode};
+use crate::authn::{OnLoss, ReplayMode, RevocationPolicy};
 use crate::issuer::IssuerId;
 use std::sync::Arc;
 
@@ -76,6 +76,8 @@ pub struct Guard {
     pub replay: ReplayMode,
     /// What happens when the store can't answer.
     pub on_loss: OnLoss,
+    /// What happens when the list of revocations may be out of date.
+    pub revocation: RevocationPolicy,
 }
 
 /// Scopes a route asks, with the text of its challenge made once (RFC 6750 §3).

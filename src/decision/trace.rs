@@ -19,6 +19,8 @@ pub enum Stage {
     Claims,
     /// The token's binding to a key.
     Binding,
+    /// The list of revocations.
+    Revocation,
     /// Audiences of the route, scopes, condition.
     Authorization,
     /// The headers for the upstream.
@@ -41,6 +43,7 @@ impl Stage {
             Self::Token => "token",
             Self::Claims => "claims",
             Self::Binding => "binding",
+            Self::Revocation => "revocation",
             Self::Authorization => "authorization",
             Self::Identity => "identity",
             Self::Upstream => "upstream",

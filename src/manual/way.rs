@@ -1,7 +1,7 @@
 //! A request's way.
 //!
 //! ```text
-//! socket ─ tls ─ proxy/ingress ─ request ─ decision ─ (route, authn, replay) ─ permit ─ identity ─ proxy/egress ─ upstream
+//! socket ─ tls ─ proxy/ingress ─ request ─ decision ─ (route, authn, revocation, replay) ─ permit ─ identity ─ proxy/egress ─ upstream
 //!                                              └── denial ── proxy/respond
 //! ```
 //!
@@ -16,11 +16,13 @@
 //! 6. **Token.** [`authn::token`](crate::authn::token): size, form, issuer, JOSE header, all before any crypto; then
 //!    decryption and signature; then the claims' times and audience.
 //! 7. **Binding.** A token with `cnf` is refused by a route that can't check it.
-//! 8. **Authorization.** Audiences of the route, scopes, the `when` condition.
-//! 9. **Identity.** The headers for the upstream are computed, because that can fail too.
-//! 10. **Upstream.** An endpoint is chosen, because there may be none.
-//! 11. **Replay.** The one-time claim: one atomic step, the last. A request refused before it has spent nothing.
-//! 12. **Forwarding.** [`Permit`](crate::decision::Permit) in hand, `proxy/egress` strips what a client could fake and
+//! 8. **Revocation.** [`Revocations`](crate::authn::Revocations): by identifier, session, client, subject or issuer, on
+//!    every use and without asking anybody: the list is held in the process and followed in the background.
+//! 9. **Authorization.** Audiences of the route, scopes, the `when` condition.
+//! 10. **Identity.** The headers for the upstream are computed, because that can fail too.
+//! 11. **Upstream.** An endpoint is chosen, because there may be none.
+//! 12. **Replay.** The one-time claim: one atomic step, the last. A request refused before it has spent nothing.
+//! 13. **Forwarding.** [`Permit`](crate::decision::Permit) in hand, `proxy/egress` strips what a client could fake and
 //!     sets what was proven.
 //!
 //! The whole order is [`decide()`](crate::decision::decide()), on one screen. `explain` asks the same function.
