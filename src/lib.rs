@@ -10,8 +10,8 @@
 //! `use crate::` edge against it.
 //!
 //! ```layers
-//! 0 clock secret observe
-//! 1 jose request
+//! 0 clock secret
+//! 1 jose request observe
 //! 2 store route issuer
 //! 3 limit authn identity
 //! 4 session

@@ -8,7 +8,7 @@ use config_support::{SOUND, Workshop};
 use std::time::Duration;
 use tollgate::authn::{OnLoss, ReplayMode};
 use tollgate::config::{self, Loaded, StoreSettings};
-use tollgate::decision::{Access, Guard};
+use tollgate::decision::{Access, Condition, Guard};
 use tollgate::identity::TokenHandling;
 use tollgate::issuer::Form;
 use tollgate::proxy::{ListenerKind, Scheme};
@@ -80,7 +80,7 @@ fn routes_are_joined_with_the_defaults() {
     assert!(condition.contains("claims.tenant") && condition.contains("has(claims.sub)"), "{condition}");
     let documents = guard(&loaded, "documents");
     assert_eq!((documents.replay, documents.on_loss), (ReplayMode::None, OnLoss::Local));
-    assert_eq!(documents.when.as_ref().map(|when| when.source()), Some("has(claims.sub)"));
+    assert_eq!(documents.when.as_ref().map(Condition::source), Some("has(claims.sub)"));
     assert_eq!(loaded.rules[1].identity.token, TokenHandling::Inner);
     let headers: Vec<_> = loaded.rules[0].identity.headers.iter().map(|rule| rule.name.as_str()).collect();
     assert_eq!(headers, ["X-User-Id", "X-User-Name", "X-User-Roles"]);
@@ -109,9 +109,15 @@ fn requests_find_their_routes() {
 fn upstreams_and_server_mean_what_they_say() {
     let loaded = sound();
     let [orders, pages] = loaded.upstreams.as_slice() else { panic!("two upstreams") };
-    assert_eq!(orders.endpoints.iter().map(|one| (one.https, one.port)).collect::<Vec<_>>(), [(false, 8080), (true, 8443)]);
+    assert_eq!(
+        orders.endpoints.iter().map(|one| (one.https, one.port)).collect::<Vec<_>>(),
+        [(false, 8080), (true, 8443)]
+    );
     assert_eq!(orders.host, HostPolicy::Literal("orders.internal".into()));
-    assert_eq!((orders.tls.server_name.as_deref(), orders.tls.ca.as_ref().map(Vec::len)), (Some("orders.internal"), Some(1)));
+    assert_eq!(
+        (orders.tls.server_name.as_deref(), orders.tls.ca.as_ref().map(Vec::len)),
+        (Some("orders.internal"), Some(1))
+    );
     assert_eq!((pages.endpoints[0].host.as_str(), &pages.host), ("::1", &HostPolicy::Upstream));
     assert_eq!((loaded.server.threads, loaded.server.max_header), (2, 16 * 1024));
     assert!(loaded.server.runtime_dir.ends_with("run") && loaded.server.runtime_dir.is_absolute());

@@ -49,7 +49,7 @@ impl Explain {
         let answer = if self.live {
             runtime.block_on(ask(&loaded.admin, &request))?
         } else {
-            let snapshot = crate::app::snapshot(&loaded, 1);
+            let snapshot = crate::app::snapshot(loaded)?;
             runtime
                 .block_on(explain(&snapshot, Memory::Absent, &request, SystemClock.now(), &Silent))
                 .map_err(|fault| anyhow::anyhow!("{fault}"))?

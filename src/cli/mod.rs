@@ -68,7 +68,10 @@ pub fn main() -> ExitCode {
 fn run(command: Command) -> anyhow::Result<Outcome> {
     match command {
         Command::Run { config } => match load(&config) {
-            Some(loaded) => crate::app::run(loaded).map(|()| Outcome::Done),
+            Some(loaded) => {
+                crate::app::run(loaded)?;
+                Ok(Outcome::Done)
+            }
             None => Ok(Outcome::CheckFailed),
         },
         Command::Check(command) => command.run(),

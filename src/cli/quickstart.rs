@@ -96,17 +96,19 @@ impl<'k> Demonstration<'k> {
     /// Shows the table; `false` when an answer was not the expected one.
     async fn show(&self, gateway: &mut Child) -> anyhow::Result<bool> {
         self.until_ready(gateway).await?;
-        println!("\nGET {ORIGIN}/orders/17 with six tokens:\n");
-        println!("  {:<22} {:<7} {:<22} what the client is told", "token", "status", "reason (for operators)");
+        let mut table = format!("\nGET {ORIGIN}/orders/17 with six tokens:\n\n");
+        table +=
+            &format!("  {:<22} {:<7} {:<22} what the client is told\n", "token", "status", "reason (for operators)");
         let mut as_expected = true;
         for case in self.cases()? {
             let (status, told) = self.present(&case.token).await?;
             let reason = if status == 200 { "–".to_owned() } else { self.explain(&case.token).await? };
             let mark = if status == case.expected { ' ' } else { '!' };
-            println!("{mark} {:<22} {status:<7} {reason:<22} {told}", case.what);
+            table += &format!("{mark} {:<22} {status:<7} {reason:<22} {told}\n", case.what);
             as_expected &= status == case.expected;
         }
-        println!();
+        // Printed whole: the gateway's own log lines come in between otherwise.
+        println!("{table}");
         Ok(as_expected)
     }
 

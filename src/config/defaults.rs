@@ -62,7 +62,11 @@ pub fn access(route: &Placed<Route>, defaults: Option<&Placed<AccessRules>>, fau
         (Some(Access::Rules(rules)), _) => (**rules).clone(),
         (None, Some(_)) if !site.is_written() => AccessRules::default(),
         (None, _) => {
-            faults.push_missing(&site, "is missing", "write `access: public`, or `access:` with `issuers` and what they must show");
+            faults.push_missing(
+                &site,
+                "is missing",
+                "write `access: public`, or `access:` with `issuers` and what they must show",
+            );
             return None;
         }
     };
@@ -127,30 +131,51 @@ struct Join<'a> {
 impl Join<'_> {
     /// A list in which fewer items are stricter: all of the route's must be among the default's.
     fn narrowed<T: Clone + PartialEq>(
-        &mut self, key: &str, own: Option<List<T>>, base: Option<&List<T>>, show: impl Fn(&T) -> String,
+        &mut self,
+        key: &str,
+        own: Option<List<T>>,
+        base: Option<&List<T>>,
+        show: impl Fn(&T) -> String,
     ) -> Option<List<T>> {
         let (Some(list), Some(base)) = (&own, base) else { return own.or_else(|| base.cloned()) };
         for (index, item) in list.iter().filter(|(_, item)| !base.items().any(|other| other == *item)) {
             let problem = format!("`{}` is not in `{}.{key}`", show(item), self.defaults);
-            self.faults.push(&self.site.key(key).index(index), problem, "write only what is there, for a route may tighten it alone");
+            self.faults.push(
+                &self.site.key(key).index(index),
+                problem,
+                "write only what is there: a route may tighten its defaults, never loosen them",
+            );
         }
         own
     }
 
     /// A list in which more items are stricter: all of the default's must be among the route's.
     fn widened<T: Clone + PartialEq + fmt::Display>(
-        &mut self, key: &str, own: Option<List<T>>, base: Option<&List<T>>,
+        &mut self,
+        key: &str,
+        own: Option<List<T>>,
+        base: Option<&List<T>>,
     ) -> Option<List<T>> {
         let (Some(list), Some(base)) = (&own, base) else { return own.or_else(|| base.cloned()) };
         for item in base.items().filter(|item| !list.items().any(|other| other == *item)) {
             let problem = format!("leaves out `{item}` of `{}.{key}`", self.defaults);
-            self.faults.push(&self.site.key(key), problem, format!("add `{item}`, for a route may tighten it alone"));
+            self.faults.push(
+                &self.site.key(key),
+                problem,
+                format!("add `{item}`: a route may tighten its defaults, never loosen them"),
+            );
         }
         own
     }
 
     /// A value whose type is ordered from the loosest to the strictest.
-    fn at_least<T: Copy + PartialOrd>(&mut self, key: &str, own: Option<T>, base: Option<T>, strictest: &str) -> Option<T> {
+    fn at_least<T: Copy + PartialOrd>(
+        &mut self,
+        key: &str,
+        own: Option<T>,
+        base: Option<T>,
+        strictest: &str,
+    ) -> Option<T> {
         if let (Some(own), Some(base)) = (own, base)
             && own < base
         {

@@ -55,6 +55,9 @@ impl fmt::Display for Fault {
     }
 }
 
+/// The most faults that are kept: a file with more is no configuration at all, and nobody reads further.
+const MAX_FAULTS: usize = 1000;
+
 /// All faults of a configuration, by file (gateway.yaml first) and line. Never empty where it stands as an error.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Faults {
@@ -78,9 +81,7 @@ impl Faults {
     }
 
     /// As [`push`](Self::push), at another line than the one where `site` begins.
-    pub fn push_at_line(
-        &mut self, site: &Site, line: usize, problem: impl Into<String>, remedy: impl Into<String>,
-    ) {
+    pub fn push_at_line(&mut self, site: &Site, line: usize, problem: impl Into<String>, remedy: impl Into<String>) {
         let fault = Fault {
             file: site.document().name().to_owned(),
             line,
@@ -89,7 +90,7 @@ impl Faults {
             remedy: remedy.into(),
         };
         let entry = Entry { order: site.document().order(), at: site.path().clone(), fault };
-        if !self.entries.contains(&entry) {
+        if !self.is_full() && !self.entries.contains(&entry) {
             self.entries.push(entry);
         }
     }
@@ -114,6 +115,12 @@ impl Faults {
     pub fn has(&self, site: &Site) -> bool {
         let order = site.document().order();
         self.entries.iter().any(|entry| entry.order == order && entry.at == *site.path())
+    }
+
+    /// True if no further fault is kept.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.entries.len() >= MAX_FAULTS
     }
 
     /// True if nothing is wrong.
@@ -152,6 +159,9 @@ impl fmt::Display for Faults {
                 f.write_str("\n")?;
             }
             fault.fmt(f)?;
+        }
+        if self.is_full() {
+            write!(f, "\nthere may be more: only {MAX_FAULTS} faults are listed")?;
         }
         Ok(())
     }

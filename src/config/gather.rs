@@ -1,5 +1,6 @@
 //! All files of one configuration: gateway.yaml and what it includes, read and checked against the schema.
 
+use super::check;
 use super::fault::Faults;
 use super::files;
 use super::include;
@@ -7,7 +8,6 @@ use super::schema::value::List;
 use super::schema::{Gateway, routes::Route, upstreams::Upstream};
 use super::site::Site;
 use super::source::{self, Document, MAX_BYTES};
-use super::check;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -39,7 +39,7 @@ pub struct Written {
 
 /// Reads gateway.yaml at `path` and all files it includes.
 pub fn gather(path: &Path, faults: &mut Faults) -> Written {
-    let document = open(path, 0, faults);
+    let document = open(path, 0, None, faults);
     let mut gateway = check::gateway(&document, faults);
     let root = Site::root(&document);
     let mut written = Written {
@@ -50,26 +50,27 @@ pub fn gather(path: &Path, faults: &mut Faults) -> Written {
         gateway,
         root,
     };
-    for file in include::files(&written, faults) {
-        include_file(&file, &mut written, faults);
+    for (file, place) in include::files(&written, faults) {
+        include_file(&file, &place, &mut written, faults);
     }
     written
 }
 
-/// Reads one file; an unreadable one is a fault and an empty document.
-fn open(path: &Path, order: usize, faults: &mut Faults) -> Arc<Document> {
+/// Reads one file; an unreadable one is a fault at `named_at`, or in itself, and an empty document.
+fn open(path: &Path, order: usize, named_at: Option<&Site>, faults: &mut Faults) -> Arc<Document> {
     match files::read_bounded(path, MAX_BYTES) {
         Ok(bytes) => source::read(path, order, &bytes, faults),
         Err(why) => {
             let document = source::unreadable(path, order);
-            faults.push(&Site::root(&document), format!("the file {why}"), "name a readable configuration file");
+            let site = named_at.cloned().unwrap_or_else(|| Site::root(&document));
+            faults.push(&site, format!("the file {} {why}", path.display()), "name a readable configuration file");
             document
         }
     }
 }
 
-fn include_file(path: &Path, written: &mut Written, faults: &mut Faults) {
-    let document = open(path, written.files.len(), faults);
+fn include_file(path: &Path, place: &Site, written: &mut Written, faults: &mut Faults) {
+    let document = open(path, written.files.len(), Some(place), faults);
     written.files.push(path.to_path_buf());
     written.complete &= document.is_complete();
     let mut included = check::included(&document, faults);

@@ -5,6 +5,7 @@ use super::files;
 use super::gather::{Placed, Written};
 use super::schema::include::Included;
 use super::schema::routes::Route;
+use super::schema::value::List;
 use super::site::Site;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -12,14 +13,16 @@ use std::path::{Path, PathBuf};
 /// The most files one configuration may include.
 const MAX_FILES: usize = 1000;
 
-/// The files that `include` of gateway.yaml names, each once, those of one pattern in the order of their names.
-pub fn files(written: &Written, faults: &mut Faults) -> Vec<PathBuf> {
+/// The files that `include` of gateway.yaml names, each once and with the place that names it, those of one pattern in
+/// the order of their names.
+pub fn files(written: &Written, faults: &mut Faults) -> Vec<(PathBuf, Site)> {
     let site = written.root.key("include");
-    let mut found: Vec<PathBuf> = Vec::new();
-    for (index, pattern) in written.gateway.include.iter().flat_map(|list| list.iter()) {
-        for file in expand(pattern.as_str(), &site.index(index), faults) {
-            if !found.contains(&file) {
-                found.push(file);
+    let mut found: Vec<(PathBuf, Site)> = Vec::new();
+    for (index, pattern) in written.gateway.include.iter().flat_map(List::iter) {
+        let place = site.index(index);
+        for file in expand(pattern.as_str(), &place, faults) {
+            if !found.iter().any(|(known, _)| *known == file) {
+                found.push((file, place.clone()));
             }
         }
     }
@@ -43,14 +46,11 @@ fn expand(pattern: &str, site: &Site, faults: &mut Faults) -> Vec<PathBuf> {
     if !name.contains('*') {
         return vec![path.clone()];
     }
-    match matching(directory, name) {
-        Ok(files) => files,
-        Err(_) => {
-            let problem = format!("names the directory {}, which can't be read", directory.display());
-            faults.push(site, problem, "name a readable directory, relative to this file");
-            Vec::new()
-        }
-    }
+    matching(directory, name).unwrap_or_else(|_| {
+        let problem = format!("names the directory {}, which can't be read", directory.display());
+        faults.push(site, problem, "name a readable directory, relative to this file");
+        Vec::new()
+    })
 }
 
 /// The files in `directory` whose names fit `pattern`, in the order of their names; hidden ones are left out.
@@ -88,7 +88,7 @@ pub fn confine(included: &Included, routes: &[Placed<Route>], faults: &mut Fault
         let site = route.site.key("match");
         if let Some(limit) = &included.host {
             let hosts: Vec<(usize, &str)> =
-                rule.hosts.iter().flat_map(|hosts| hosts.iter()).map(|(index, host)| (index, host.as_str())).collect();
+                rule.hosts.iter().flat_map(List::iter).map(|(index, host)| (index, host.as_str())).collect();
             if hosts.is_empty() {
                 let problem = format!("takes every host, but this file is limited to `{limit}`");
                 faults.push_missing(&site.key("hosts"), problem, format!("write `hosts: [\"{limit}\"]`"));
@@ -126,7 +126,9 @@ mod tests {
 
     #[test]
     fn a_star_stands_for_any_part_of_a_name() {
-        for (name, pattern) in [("a.yaml", "*.yaml"), (".yaml", "*.yaml"), ("a-b.yaml", "a*b*"), ("a", "*"), ("ab", "*a*b*")] {
+        for (name, pattern) in
+            [("a.yaml", "*.yaml"), (".yaml", "*.yaml"), ("a-b.yaml", "a*b*"), ("a", "*"), ("ab", "*a*b*")]
+        {
             assert!(fits(name, pattern), "{name} {pattern}");
         }
         for (name, pattern) in [("a.yml", "*.yaml"), ("b", "a*"), ("aXc", "a*b*"), ("ab", "ab*b")] {

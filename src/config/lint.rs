@@ -76,22 +76,30 @@ fn catch_all_prefix(rule: &Rule) -> Option<&str> {
 /// A guarded path beside a catch-all that asks less: `/admin` is guarded, `/admin/` and `/Admin` are not.
 fn weaker_siblings(rule: &Rule, site: &Site, loaded: &Loaded, warnings: &mut Vec<Warning>) {
     let Some(strict) = guard(rule) else { return };
-    let path = rule.matches.path.as_str();
-    if catch_all_prefix(rule).is_some() {
-        return;
-    }
-    let weaker = loaded.rules.iter().find(|other| {
-        let covers = catch_all_prefix(other).is_some_and(|prefix| path.starts_with(prefix));
-        covers && hosts_meet(rule, other) && asks_less(other, strict)
-    });
-    if let Some(other) = weaker {
-        let weakness = format!(
-            "is exact: every other spelling falls to route `{}` ({}), which asks less",
-            other.policy.name,
-            other.matches.path.as_str()
-        );
+    let own_prefix = catch_all_prefix(rule);
+    let path = own_prefix.unwrap_or_else(|| rule.matches.path.as_str());
+    let catch_alls = loaded.rules.iter().filter_map(|other| Some((catch_all_prefix(other)?, other)));
+    let covering = catch_alls
+        .filter(|(prefix, other)| path.starts_with(prefix) && Some(*prefix) != own_prefix && hosts_meet(rule, other));
+    // The nearest one takes what the path itself leaves.
+    let Some((_, other)) = covering.max_by_key(|(prefix, _)| prefix.len()) else { return };
+    let left = match own_prefix {
+        Some(prefix) => left_by(prefix, loaded),
+        None => Some("every other spelling".to_owned()),
+    };
+    if let (Some(left), true) = (left, asks_less(other, strict)) {
+        let (name, wide) = (&other.policy.name, other.matches.path.as_str());
+        let weakness = format!("leaves {left} to route `{name}` ({wide}), which asks less");
         warnings.push(Warning::new(&site.key("match").key("path"), weakness));
     }
+}
+
+/// `/admin/{*rest}` takes one segment or more: `/admin` and `/admin/` are other places, unless a route names them.
+fn left_by(prefix: &str, loaded: &Loaded) -> Option<String> {
+    let bare = prefix.strip_suffix('/').filter(|bare| !bare.is_empty())?;
+    let named = |path: &&str| loaded.rules.iter().any(|rule| rule.matches.path.as_str() == *path);
+    let left: Vec<String> = [bare, prefix].iter().filter(|path| !named(path)).map(|path| format!("`{path}`")).collect();
+    (!left.is_empty()).then(|| left.join(" and "))
 }
 
 fn hosts_meet(a: &Rule, b: &Rule) -> bool {
@@ -116,7 +124,8 @@ fn mixed_replay(loaded: &Loaded, warnings: &mut Vec<Warning>) {
     for (index, site) in loaded.places.issuers.iter().enumerate() {
         let id = IssuerId::new(index);
         let serving = |mode: ReplayMode| {
-            let serves = |rule: &&Rule| guard(rule).is_some_and(|guard| guard.replay == mode && guard.issuers.contains(&id));
+            let serves =
+                |rule: &&Rule| guard(rule).is_some_and(|guard| guard.replay == mode && guard.issuers.contains(&id));
             loaded.rules.iter().find(serves).map(|rule| &rule.policy.name)
         };
         if let (Some(once), Some(again)) = (serving(ReplayMode::Once), serving(ReplayMode::None)) {
@@ -164,7 +173,8 @@ fn certificates(loaded: &Loaded, warnings: &mut Vec<Warning>) {
         for (position, host) in rule.matches.hosts.iter().enumerate() {
             let asked = host.replacen('*', "any", 1);
             // An address is not asked for by name: whichever certificate answers is the default one.
-            let named = Host::parse(&asked).is_some() && asked.parse::<std::net::IpAddr>().is_err() && !asked.starts_with('[');
+            let named =
+                Host::parse(&asked).is_some() && asked.parse::<std::net::IpAddr>().is_err() && !asked.starts_with('[');
             if named && table.find(&asked).is_none() {
                 let weakness = format!("`{host}` stands in no certificate of the listeners: browsers will refuse it");
                 warnings.push(Warning::new(&site.key("match").key("hosts").index(position), weakness));

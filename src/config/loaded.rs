@@ -2,6 +2,7 @@
 
 use super::compile::{Rule, StoreSettings};
 use super::gather::Written;
+use super::schema::value::List;
 use super::site::Site;
 use super::warning::Warning;
 use crate::admin::AdminSettings;
@@ -72,7 +73,7 @@ pub(super) struct Places {
 
 impl Places {
     pub(super) fn of(written: &Written) -> Self {
-        let issuers = written.gateway.issuers.iter().flat_map(|list| list.iter());
+        let issuers = written.gateway.issuers.iter().flat_map(List::iter);
         let site = written.root.key("issuers");
         Self {
             root: Some(written.root.clone()),

@@ -70,7 +70,9 @@ fn guarded(guard: &Guard, issuers: &Registry) -> Vec<String> {
     }
     lines.push(match guard.replay {
         ReplayMode::None => "replay: none, a token may be used again".to_owned(),
-        mode => format!("replay: {}, {} when the store can't answer", mode.name(), guard.on_loss.name()),
+        mode @ ReplayMode::Once => {
+            format!("replay: {}, {} when the store can't answer", mode.name(), guard.on_loss.name())
+        }
     });
     lines
 }
@@ -123,7 +125,7 @@ fn token(handling: TokenHandling) -> &'static str {
 pub(super) fn span(span: Duration) -> String {
     let millis = span.as_millis();
     let units = [(3_600_000, "h"), (60_000, "m"), (1000, "s")];
-    let fitting = units.iter().find(|(unit, _)| millis >= *unit && millis % unit == 0);
+    let fitting = units.iter().find(|(unit, _)| millis >= *unit && millis.is_multiple_of(*unit));
     match fitting {
         Some((unit, name)) => format!("{}{name}", millis / unit),
         None if millis == 0 => "0s".to_owned(),
@@ -137,7 +139,9 @@ mod tests {
 
     #[test]
     fn spans_are_shown_as_they_are_written() {
-        for (millis, text) in [(0, "0s"), (100, "100ms"), (1500, "1500ms"), (30_000, "30s"), (900_000, "15m"), (7_200_000, "2h")] {
+        for (millis, text) in
+            [(0, "0s"), (100, "100ms"), (1500, "1500ms"), (30_000, "30s"), (900_000, "15m"), (7_200_000, "2h")]
+        {
             assert_eq!(span(Duration::from_millis(millis)), text);
         }
     }

@@ -30,7 +30,10 @@ impl Environment for ProcessEnvironment {
 
 /// The bytes `reference` stands for, as they are; `None` after a fault at `site`.
 pub fn read(
-    reference: &SecretRef, site: &Site, environment: &dyn Environment, faults: &mut Faults,
+    reference: &SecretRef,
+    site: &Site,
+    environment: &dyn Environment,
+    faults: &mut Faults,
 ) -> Option<Secret<Vec<u8>>> {
     let bytes = match reference {
         SecretRef::Env(name) => variable(name, site, environment, faults)?,
@@ -45,7 +48,10 @@ pub fn read(
 
 /// As [`read`], for a secret that is one line of text: without its trailing newline.
 pub fn read_line(
-    reference: &SecretRef, site: &Site, environment: &dyn Environment, faults: &mut Faults,
+    reference: &SecretRef,
+    site: &Site,
+    environment: &dyn Environment,
+    faults: &mut Faults,
 ) -> Option<Secret<Vec<u8>>> {
     let bytes = read(reference, site, environment, faults)?;
     let line = without_newline(bytes.expose());
@@ -85,24 +91,24 @@ mod tests {
         }
     }
 
-    fn line(reference: SecretRef) -> (Option<Vec<u8>>, String) {
+    fn line(reference: &SecretRef) -> (Option<Vec<u8>>, String) {
         let mut faults = Faults::default();
         let site = Site::root(&source::unreadable(Path::new("dir/gateway.yaml"), 0)).key("token");
-        let value = read_line(&reference, &site, &Fixed, &mut faults).map(|secret| secret.expose().clone());
+        let value = read_line(reference, &site, &Fixed, &mut faults).map(|secret| secret.expose().clone());
         (value, faults.to_string())
     }
 
     #[test]
     fn a_variable_is_read_without_its_newline() {
-        assert_eq!(line(SecretRef::Env("SET".into())), (Some(b"hunter2".to_vec()), String::new()));
+        assert_eq!(line(&SecretRef::Env("SET".into())), (Some(b"hunter2".to_vec()), String::new()));
     }
 
     #[test]
     fn what_is_not_there_is_named_by_its_reference() {
-        let (value, fault) = line(SecretRef::Env("UNSET".into()));
+        let (value, fault) = line(&SecretRef::Env("UNSET".into()));
         assert_eq!(value, None);
         assert!(fault.contains("token: names `env:UNSET`, which is not set, set the variable"), "{fault}");
-        let (value, fault) = line(SecretRef::File("none.txt".into()));
+        let (value, fault) = line(&SecretRef::File("none.txt".into()));
         assert_eq!(value, None);
         assert!(fault.contains("dir/none.txt"), "{fault}");
     }

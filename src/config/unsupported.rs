@@ -112,9 +112,7 @@ fn shared_with_defaults(path: &str) -> Option<String> {
 }
 
 /// Follows `path` through `node`, collecting the places that match `row`.
-fn find<'r>(
-    node: &Value, path: &str, row: &'r Row, at: Vec<Segment>, found: &mut Vec<(Vec<Segment>, &'r Row)>,
-) {
+fn find<'r>(node: &Value, path: &str, row: &'r Row, at: Vec<Segment>, found: &mut Vec<(Vec<Segment>, &'r Row)>) {
     if let Some(rest) = path.strip_prefix("[]") {
         let rest = rest.strip_prefix('.').unwrap_or(rest);
         for (index, item) in node.as_array().into_iter().flatten().enumerate() {

@@ -63,6 +63,7 @@ enum Direction {
 /// One AES block operation under a key scheduled once.
 struct Block {
     ctx: CipherCtx,
+    input: Zeroizing<[u8; 16]>,
     /// EVP demands room for a second block, though without padding it never writes it.
     output: Zeroizing<[u8; 32]>,
 }
@@ -77,16 +78,14 @@ impl Block {
         }
         .ok()?;
         ctx.set_padding(false);
-        Some(Self { ctx, output: Zeroizing::new([0; 32]) })
+        Some(Self { ctx, input: Zeroizing::new([0; 16]), output: Zeroizing::new([0; 32]) })
     }
 
     /// Runs the block `check | register` through the cipher in place.
     fn apply(&mut self, check: &mut [u8; 8], register: &mut [u8]) -> Option<()> {
-        let mut input = Zeroizing::new([0; 16]);
-        let (left, right) = input.split_at_mut(8);
-        left.copy_from_slice(check);
-        right.copy_from_slice(register);
-        self.ctx.cipher_update(&input[..], Some(&mut self.output[..])).ok()?;
+        self.input[..8].copy_from_slice(check);
+        self.input[8..].copy_from_slice(register);
+        self.ctx.cipher_update(&self.input[..], Some(&mut self.output[..])).ok()?;
         check.copy_from_slice(&self.output[..8]);
         register.copy_from_slice(&self.output[8..16]);
         Some(())

@@ -1,1 +1,261 @@
-//! (room proxy)
+//! The proxy room: the only one that knows what a session of the HTTP engine is.
+//!
+//! [`Gateway`] stands below in the order of the engine's phases; each phase is a few lines that say which room does the
+//! work. A request is decided once, in `request_filter`, and forwarded only under the permit it got there.
+
+mod context;
+mod egress;
+mod failure;
+mod generation;
+mod guard;
+mod ingress;
+pub mod listen;
+mod plain;
+mod record;
+mod respond;
+pub mod settings;
+
+pub use context::{Context, InFlight};
+pub use generation::Generation;
+pub use listen::{Listening, services};
+pub use settings::{ListenerKind, ListenerSettings, PublicAddress, Scheme, ServerSettings};
+
+use crate::clock::Clock;
+use crate::decision::{Denial, Memory, Permit, Reason, Recollection, Trace, decide};
+use crate::request::RequestId;
+use crate::telemetry::Metrics;
+use arc_swap::ArcSwap;
+use async_trait::async_trait;
+use context::Verdict;
+use ingress::Arrival;
+use pingora::http::{RequestHeader, ResponseHeader};
+use pingora::modules::http::HttpModules;
+use pingora::protocols::Digest;
+use pingora::protocols::http::ServerSession;
+use pingora::proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
+use pingora::upstreams::peer::HttpPeer;
+use pingora::{Error, ErrorType, Result};
+use std::any::Any;
+use std::os::fd::RawFd;
+use std::sync::Arc;
+
+/// What all requests share.
+pub struct Shared {
+    /// The configuration in force. A reload swaps it whole.
+    pub generation: ArcSwap<Generation>,
+    /// What outlives a request: spent tokens, opened tokens.
+    pub memory: Arc<Recollection>,
+    /// Where everything is counted.
+    pub metrics: Arc<Metrics>,
+    /// The source of `now`.
+    pub clock: Arc<dyn Clock>,
+    /// The limits of the server.
+    pub settings: ServerSettings,
+    /// How many requests are being served.
+    pub in_flight: InFlight,
+}
+
+/// The gateway, as the engine sees it.
+pub struct Gateway {
+    shared: Arc<Shared>,
+}
+
+impl Gateway {
+    /// A gateway over what is shared.
+    #[must_use]
+    pub fn new(shared: Arc<Shared>) -> Self {
+        Self { shared }
+    }
+
+    /// Asks the one decision.
+    async fn judge(&self, session: &ServerSession, context: &mut Context) -> Result<Permit, Denial> {
+        ingress::check_framing(session, self.shared.settings.max_header)?;
+        let arrival = context.arrival.insert(Arrival::of(session));
+        let facts = arrival.facts(session.req_header(), context.time)?;
+        let memory = Memory::Live(&self.shared.memory);
+        decide(&context.generation.snapshot, memory, &facts, &*self.shared.metrics, &mut Trace::off()).await
+    }
+
+    /// Answers a request that is not forwarded, or whose forwarding failed.
+    async fn refuse(&self, session: &mut ServerSession, context: &mut Context, denial: Denial) {
+        let arrival = context.arrival.get_or_insert_with(|| Arrival::of(session));
+        let to = respond::Addressee { request_id: context.request_id.as_str(), encrypted: arrival.transport.encrypted };
+        if respond::refuse(session, &denial, to).await.is_err() {
+            session.set_keepalive(None);
+        }
+        context.verdict = Verdict::Denied(denial);
+    }
+
+    /// Gives the one-time claim back, if no byte of its request can have reached an upstream.
+    async fn release(&self, context: &mut Context) {
+        let unsent = context.attempt.as_mut().filter(|attempt| !attempt.sent);
+        if let Some(receipt) = unsent.and_then(|attempt| attempt.receipt.take()) {
+            self.shared.memory.replay.store().release(&receipt).await;
+            self.shared.metrics.claim_released();
+        }
+    }
+
+    /// The peer for the next attempt. An endpoint whose name can't be resolved is passed over.
+    async fn peer(&self, context: &mut Context) -> Result<HttpPeer> {
+        let generation = Arc::clone(&context.generation);
+        loop {
+            let endpoint = context.next_attempt();
+            let upstream = endpoint.and_then(|endpoint| generation.upstreams.find(endpoint.upstream)).zip(endpoint);
+            let Some((upstream, endpoint)) = upstream else {
+                return Error::e_explain(ErrorType::InternalError, "a request without a permit has no peer");
+            };
+            match upstream.peer(endpoint.index).await {
+                Ok(peer) => return Ok(peer),
+                Err(_) if context.try_another() => {}
+                Err(_) => return Err(Error::explain(ErrorType::ConnectNoRoute, "no address").into_up()),
+            }
+        }
+    }
+}
+
+/// A new identifier for a request.
+fn new_request_id() -> RequestId {
+    let mut bits = [0; 16];
+    // Identifiers only have to differ; should the random source fail, they still are well-formed.
+    let _ = openssl::rand::rand_bytes(&mut bits);
+    RequestId::from_random(u128::from_be_bytes(bits))
+}
+
+#[async_trait]
+impl ProxyHttp for Gateway {
+    type CTX = Context;
+
+    /// The header section is complete.
+    fn new_ctx(&self) -> Context {
+        guard::header_is_read();
+        let shared = &self.shared;
+        Context::new(shared.generation.load_full(), shared.clock.now(), new_request_id(), &shared.in_flight)
+    }
+
+    /// No module touches a request or a response: compressed answers beside secrets invite BREACH.
+    fn init_downstream_modules(&self, _: &mut HttpModules) {}
+
+    async fn early_request_filter(&self, session: &mut Session, _: &mut Context) -> Result<()> {
+        let idle = self.shared.settings.idle_timeout;
+        let ending = session.is_process_shutting_down();
+        plain::keep_alive(session.as_downstream_mut(), idle.as_secs(), ending);
+        session.set_read_timeout(Some(idle));
+        session.set_write_timeout(Some(idle));
+        Ok(())
+    }
+
+    /// The decision: made once, before anything is sent anywhere.
+    async fn request_filter(&self, session: &mut Session, context: &mut Context) -> Result<bool> {
+        let judged = self.judge(session.as_downstream(), context).await;
+        record::decision(context, &judged);
+        match judged {
+            Ok(permit) => context.permit(permit),
+            Err(denial) => self.refuse(session.as_downstream_mut(), context, denial).await,
+        }
+        Ok(matches!(context.verdict, Verdict::Denied(_)))
+    }
+
+    async fn upstream_peer(&self, _: &mut Session, context: &mut Context) -> Result<Box<HttpPeer>> {
+        self.peer(context).await.map(Box::new)
+    }
+
+    /// Nothing was sent yet, so another endpoint may be tried, with a one-time token too.
+    fn fail_to_connect(&self, _: &mut Session, _: &HttpPeer, context: &mut Context, error: Box<Error>) -> Box<Error> {
+        self.record_upstream_failure(context, &error);
+        let mut error = error;
+        error.set_retry(context.try_another());
+        error
+    }
+
+    /// An upstream below TLS 1.2 is not spoken to. Nothing was sent yet.
+    async fn connected_to_upstream(
+        &self,
+        _: &mut Session,
+        _: bool,
+        _: &HttpPeer,
+        _: RawFd,
+        digest: Option<&Digest>,
+        _: &mut Context,
+    ) -> Result<()> {
+        let tls = digest.and_then(|digest| digest.ssl_digest.as_ref());
+        match tls.filter(|tls| !matches!(&*tls.version, "TLSv1.2" | "TLSv1.3")) {
+            Some(_) => Err(Error::explain(ErrorType::TLSHandshakeFailure, "TLS version").into_up()),
+            None => Ok(()),
+        }
+    }
+
+    async fn upstream_request_filter(
+        &self,
+        session: &mut Session,
+        upstream_request: &mut RequestHeader,
+        context: &mut Context,
+    ) -> Result<()> {
+        egress::prepare(session.req_header(), upstream_request, context)?;
+        context.sending();
+        Ok(())
+    }
+
+    async fn response_filter(
+        &self,
+        _: &mut Session,
+        response: &mut ResponseHeader,
+        context: &mut Context,
+    ) -> Result<()> {
+        self.record_upstream_answer(context);
+        egress::finish(response, context)
+    }
+
+    /// After a byte was sent only what is safe to do twice is tried again; what spent a one-time token never is.
+    fn error_while_proxy(
+        &self,
+        _: &HttpPeer,
+        session: &mut Session,
+        error: Box<Error>,
+        context: &mut Context,
+        reused: bool,
+    ) -> Box<Error> {
+        self.record_upstream_failure(context, &error);
+        let mut error = error;
+        let repeatable = session.req_header().method.is_idempotent() && !session.as_ref().retry_buffer_truncated();
+        if context.has_claim() || !repeatable {
+            error.set_retry(false);
+        } else {
+            error.retry.decide_reuse(reused);
+        }
+        error
+    }
+
+    async fn fail_to_proxy(&self, session: &mut Session, error: &Error, context: &mut Context) -> FailToProxy {
+        self.release(context).await;
+        let reason = failure::reason(error).filter(|_| session.response_written().is_none());
+        if let Some(reason) = reason {
+            // The engine does not reuse a connection whose forwarding failed: say so.
+            session.set_keepalive(None);
+            let denial = context.failure(reason);
+            self.refuse(session.as_downstream_mut(), context, denial).await;
+        }
+        FailToProxy { error_code: reason.map_or(0, Reason::status), can_reuse_downstream: false }
+    }
+
+    async fn logging(&self, session: &mut Session, _: Option<&Error>, context: &mut Context) {
+        self.record_end(session.as_downstream(), context);
+    }
+
+    fn persist_connection_context(&self, _: &Session, _: &Context) -> Option<Box<dyn Any + Send + Sync>> {
+        Some(Box::new(guard::Reused))
+    }
+
+    /// The engine's own summary holds path and query.
+    fn request_summary(&self, _: &Session, context: &Context) -> String {
+        context.request_id.as_str().to_owned()
+    }
+
+    /// The access log tells it, with its reason and without what the client sent.
+    fn suppress_error_log(&self, _: &Session, _: &Context, _: &Error) -> bool {
+        true
+    }
+
+    fn suppress_proxy_warn_log(&self, _: &Session, _: &Context, _: &Error, _: ProxyWarnLogContext) -> bool {
+        true
+    }
+}

@@ -1,1 +1,9 @@
-//! (room tls)
+//! The TLS side of the listeners: which certificate answers which server name, and on what terms.
+
+pub mod certificate;
+pub mod handshake;
+pub mod settings;
+
+pub use certificate::{Certificate, CertificateError, CertificateTable};
+pub use handshake::{Handshake, HandshakeResult, OnHandshake, SharedCertificates, TlsSetupError};
+pub use settings::{TlsSettings, TlsVersion, UnknownSni};

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod algorithm_confusion;
+mod arbitrary_input;
 mod claims;
 mod encryption;
 mod headers;

@@ -11,21 +11,37 @@ use super::path::Segment;
 use super::site::Site;
 use super::source::Document;
 use super::{schema, unsupported};
+use jsonschema::Validator;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
+
+/// A schema, and what checks a tree against it. Making it takes longer than most checks: it is made once.
+struct Checker {
+    schema: Value,
+    validator: Option<Validator>,
+}
+
+impl Checker {
+    fn new(schema: Value) -> Self {
+        Self { validator: jsonschema::validator_for(&schema).ok(), schema }
+    }
+}
+
+static GATEWAY: LazyLock<Checker> = LazyLock::new(|| Checker::new(schema::gateway()));
+static INCLUDED: LazyLock<Checker> = LazyLock::new(|| Checker::new(schema::included()));
 
 /// Checks `document` as gateway.yaml; answers what of it is sound.
 pub fn gateway(document: &Arc<Document>, faults: &mut Faults) -> schema::Gateway {
-    read(document, &schema::gateway(), faults)
+    read(document, &GATEWAY, faults)
 }
 
 /// Checks `document` as a file named by `include`; answers what of it is sound.
 pub fn included(document: &Arc<Document>, faults: &mut Faults) -> schema::include::Included {
-    read(document, &schema::included(), faults)
+    read(document, &INCLUDED, faults)
 }
 
-fn read<T: DeserializeOwned + Default>(document: &Arc<Document>, schema: &Value, faults: &mut Faults) -> T {
+fn read<T: DeserializeOwned + Default>(document: &Arc<Document>, checker: &Checker, faults: &mut Faults) -> T {
     let root = Site::root(document);
     let mut tree = document.root().to_json();
     if !tree.is_object() {
@@ -38,7 +54,7 @@ fn read<T: DeserializeOwned + Default>(document: &Arc<Document>, schema: &Value,
         }
     }
     unsupported::refuse(&mut tree, &root, faults);
-    refuse(&mut tree, schema, &root, faults);
+    refuse(&mut tree, checker, &root, faults);
     serde_json::from_value(tree).unwrap_or_else(|_| {
         // What passed the schema can be read, else the schema is wrong. The reader's own message may quote a value.
         if faults.is_empty() {
@@ -49,15 +65,18 @@ fn read<T: DeserializeOwned + Default>(document: &Arc<Document>, schema: &Value,
 }
 
 /// Notes each breach of the schema and cuts it out of `tree`.
-fn refuse(tree: &mut Value, schema: &Value, root: &Site, faults: &mut Faults) {
-    let Ok(validator) = jsonschema::validator_for(schema) else {
+fn refuse(tree: &mut Value, checker: &Checker, root: &Site, faults: &mut Faults) {
+    let Some(validator) = &checker.validator else {
         return faults.push(root, "can't be checked: the schema is broken", "report this as a defect of tollgate");
     };
     let mut breaches = Vec::new();
     for error in validator.iter_errors(tree) {
-        translate::translate(&error, schema, &mut breaches);
+        translate::translate(&error, &checker.schema, &mut breaches);
     }
     for breach in breaches {
+        if faults.is_full() {
+            return;
+        }
         let site = root.at(breach.path);
         // What an earlier stage refused here or below is refused once; what a broken-off file lacks may stand behind the break.
         let known = faults.touches(&site) || (breach.lacking && !root.document().is_complete());

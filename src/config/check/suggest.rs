@@ -47,7 +47,14 @@ mod tests {
 
     #[test]
     fn the_distance_counts_slips() {
-        for (a, b, slips) in [("", "", 0), ("abc", "abc", 0), ("abc", "abd", 1), ("abc", "ab", 1), ("abc", "", 3), ("kitten", "sitting", 3)] {
+        for (a, b, slips) in [
+            ("", "", 0),
+            ("abc", "abc", 0),
+            ("abc", "abd", 1),
+            ("abc", "ab", 1),
+            ("abc", "", 3),
+            ("kitten", "sitting", 3),
+        ] {
             assert_eq!(distance(a.as_bytes(), b.as_bytes()), slips, "{a} {b}");
         }
     }

@@ -83,7 +83,8 @@ fn wrong(path: Path, value: &Value, part: &Value) -> Breach {
 
 /// The branch of a choice that the writer had in mind: the only one whose kind of value was written.
 fn meant_branch<'e>(
-    branches: &'e [Vec<ValidationError<'static>>], error: &ValidationError<'_>,
+    branches: &'e [Vec<ValidationError<'static>>],
+    error: &ValidationError<'_>,
 ) -> Option<&'e [ValidationError<'static>]> {
     let here = error.instance_path().as_str();
     let fits = |errors: &&Vec<ValidationError<'static>>| {

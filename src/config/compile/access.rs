@@ -8,6 +8,7 @@ use crate::config::fault::Faults;
 use crate::config::gather::{Placed, Written};
 use crate::config::schema::issuers::Issuer;
 use crate::config::schema::routes::{AccessRules, OnLoss as WrittenLoss, Replay};
+use crate::config::schema::value::List;
 use crate::config::site::Site;
 use crate::decision::{Access, Condition, Guard, Scopes};
 use crate::issuer::IssuerId;
@@ -27,7 +28,7 @@ pub fn compile(asked: &Asked, written: &Written, names: &Names, faults: &mut Fau
         issuers: issuers?.into_iter().map(IssuerId::new).collect(),
         audiences: audiences?,
         scopes: scopes?,
-        when: when?,
+        when,
         replay: replay_mode(rules.value.replay),
         on_loss: on_loss(rules.value.on_loss.or(store_wide)),
     }))
@@ -36,7 +37,11 @@ pub fn compile(asked: &Asked, written: &Written, names: &Names, faults: &mut Fau
 fn issuers(rules: &Merged<AccessRules>, names: &Names, faults: &mut Faults) -> Option<Vec<usize>> {
     let site = rules.site("issuers");
     let Some(list) = &rules.value.issuers else {
-        faults.push_missing(&site, "is missing", "write the issuers whose tokens are believed here, such as `issuers: [corp]`");
+        faults.push_missing(
+            &site,
+            "is missing",
+            "write the issuers whose tokens are believed here, such as `issuers: [corp]`",
+        );
         return None;
     };
     let mut found: Vec<usize> = Vec::new();
@@ -71,7 +76,10 @@ fn distinct(issuers: &[usize], names: &Names, site: &Site, faults: &mut Faults) 
 
 /// The audiences of a route are a subset of its issuers', and leave each of them a token that can pass.
 fn audiences(
-    rules: &Merged<AccessRules>, issuers: Option<&[usize]>, names: &Names, faults: &mut Faults,
+    rules: &Merged<AccessRules>,
+    issuers: Option<&[usize]>,
+    names: &Names,
+    faults: &mut Faults,
 ) -> Option<Vec<String>> {
     let Some(list) = &rules.value.audiences else { return Some(Vec::new()) };
     let site = rules.site("audiences");
@@ -80,7 +88,9 @@ fn audiences(
     let knows = |issuer: &Issuer, audience: &str| {
         issuer.audiences.as_ref().is_none_or(|list| list.items().any(|known| known.as_str() == audience))
     };
-    for (index, audience) in list.iter().filter(|(_, audience)| !chosen.iter().any(|issuer| knows(issuer, audience.as_str()))) {
+    for (index, audience) in
+        list.iter().filter(|(_, audience)| !chosen.iter().any(|issuer| knows(issuer, audience.as_str())))
+    {
         let problem = format!("`{audience}` is no audience of the route's issuers");
         faults.push(&site.index(index), problem, "write one out of their `audiences`, or add it there");
     }
@@ -108,24 +118,25 @@ fn scopes(rules: &Merged<AccessRules>, faults: &mut Faults) -> Option<Scopes> {
     sound.then(|| Scopes::all_of(list.items().map(ToString::to_string).collect()))
 }
 
-/// The condition that all of `conditions` make together; `None` after a fault.
-fn condition(conditions: &[Placed<String>], faults: &mut Faults) -> Option<Option<Condition>> {
+/// The condition that all of `conditions` make together; `None` if there are none, and after a fault.
+fn condition(conditions: &[Placed<String>], faults: &mut Faults) -> Option<Condition> {
     let mut compiled = Vec::new();
     for condition in conditions {
         match Condition::compile(&condition.value) {
             Ok(sound) => compiled.push(sound),
-            Err(error) => faults.push(&condition.site, error.to_string(), "write a CEL expression over claims, request and path"),
+            Err(error) => {
+                faults.push(&condition.site, error.to_string(), "write a CEL expression over claims, request and path")
+            }
         }
     }
     match conditions {
         _ if compiled.len() < conditions.len() => None,
-        [] => Some(None),
-        [_] => Some(compiled.pop()),
+        [] | [_] => compiled.pop(),
         [own, ..] => {
             // The line breaks keep a comment at the end of one from swallowing the rest.
             let parts: Vec<String> = conditions.iter().map(|condition| format!("({}\n)", condition.value)).collect();
             match Condition::compile(&parts.join(" && ")) {
-                Ok(joined) => Some(Some(joined)),
+                Ok(joined) => Some(joined),
                 Err(error) => {
                     let problem = format!("together with `defaults.access.when` {error}");
                     faults.push(&own.site, problem, "shorten one of the two");
@@ -155,7 +166,7 @@ fn on_loss(written: Option<WrittenLoss>) -> OnLoss {
 pub fn check_defaults(written: &Written, names: &Names, faults: &mut Faults) {
     let access = written.gateway.defaults.as_ref().and_then(|defaults| defaults.access.as_ref());
     let site = written.root.key("defaults").key("access");
-    for (index, name) in access.and_then(|rules| rules.issuers.as_ref()).into_iter().flat_map(|list| list.iter()) {
+    for (index, name) in access.and_then(|rules| rules.issuers.as_ref()).into_iter().flat_map(List::iter) {
         names.issuer(name, &site.key("issuers").index(index), faults);
     }
     if let Some(when) = access.and_then(|rules| rules.when.as_ref()) {

@@ -47,9 +47,8 @@ fn all(written: &Written) -> Vec<(Address, Site)> {
 
 /// Port 0 asks the system for a free one. An unspecified address covers all of its family, and `[::]` both.
 fn clash(a: SocketAddr, b: SocketAddr) -> bool {
-    let covers = |wide: SocketAddr, other: SocketAddr| {
-        wide.ip().is_unspecified() && (wide.is_ipv6() || other.is_ipv4())
-    };
+    let covers =
+        |wide: SocketAddr, other: SocketAddr| wide.ip().is_unspecified() && (wide.is_ipv6() || other.is_ipv4());
     a.port() != 0 && a.port() == b.port() && (a.ip() == b.ip() || covers(a, b) || covers(b, a))
 }
 

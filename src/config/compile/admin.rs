@@ -27,8 +27,7 @@ pub fn compile(written: &Written, bench: &mut Workbench<'_>) -> Option<AdminSett
         bench.faults.push(&site.key("address"), "is reachable from outside, without TLS", remedy);
     }
     let token = admin.token.as_ref().and_then(|token| admin_token(token, &site.key("token"), bench));
-    let metrics_address =
-        addresses::parse(admin.metrics_address.as_ref(), &site.key("metrics_address"), bench.faults);
+    let metrics_address = addresses::parse(admin.metrics_address.as_ref(), &site.key("metrics_address"), bench.faults);
     Some(AdminSettings { address: address?, metrics_address, token })
 }
 
@@ -40,7 +39,7 @@ fn admin_token(reference: &SecretRef, site: &Site, bench: &mut Workbench<'_>) ->
         bench.faults.push(site, problem, "put a random token there, such as that of `openssl rand -hex 32`");
     }
     // What a client sends in a header (RFC 6750 §2.1) could never equal anything else.
-    let sendable = bytes.expose().iter().all(|byte| byte.is_ascii_graphic());
+    let sendable = bytes.expose().iter().all(u8::is_ascii_graphic);
     if !sendable {
         let problem = format!("names `{reference}`, which holds more than visible ASCII");
         bench.faults.push(site, problem, "put a random token there, such as that of `openssl rand -hex 32`");

@@ -6,9 +6,9 @@ use crate::config::defaults::Merged;
 use crate::config::fault::Faults;
 use crate::config::gather::Written;
 use crate::config::schema::identity::{
-    Encoding as WrittenEncoding, Format as WrittenFormat, HeaderSource, Identity, TokenForwarding,
+    Encoding as WrittenEncoding, Format as WrittenFormat, HeaderSource, Identity, StripPattern, TokenForwarding,
 };
-use crate::config::schema::value::HeaderName;
+use crate::config::schema::value::{HeaderName, List};
 use crate::config::site::Site;
 use crate::decision::Access;
 use crate::identity::firewall::fold;
@@ -17,14 +17,34 @@ use crate::issuer::Form;
 
 /// Headers that frame a message, route it, or are the gateway's own to set, in folded form.
 const RESERVED: [&str; 19] = [
-    "host", "connection", "keep-alive", "proxy-connection", "transfer-encoding", "content-length", "te", "trailer",
-    "upgrade", "expect", "via", "forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-port",
-    "x-forwarded-proto", "x-request-id", "cookie", "content-type",
+    "host",
+    "connection",
+    "keep-alive",
+    "proxy-connection",
+    "transfer-encoding",
+    "content-length",
+    "te",
+    "trailer",
+    "upgrade",
+    "expect",
+    "via",
+    "forwarded",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-port",
+    "x-forwarded-proto",
+    "x-request-id",
+    "cookie",
+    "content-type",
 ];
 
 /// Compiles what a route tells its upstream; `None` after a fault.
 pub fn compile(
-    identity: &Merged<Identity>, own: &Site, access: Option<&Access>, names: &Names, faults: &mut Faults,
+    identity: &Merged<Identity>,
+    own: &Site,
+    access: Option<&Access>,
+    names: &Names,
+    faults: &mut Faults,
 ) -> Option<IdentityPlan> {
     let public = matches!(access, Some(Access::Public));
     if public && own.key("headers").is_written() {
@@ -70,9 +90,17 @@ fn header_is_sound(name: &HeaderName, site: &Site, faults: &mut Faults) -> bool 
     if RESERVED.contains(&folded.as_str()) {
         faults.push(site, "is a header of the protocol or of the gateway itself", "choose a name such as `X-User-Id`");
     } else if Firewall::is_credential(name.as_str()) {
-        faults.push(site, "is a header of credentials", "write `token: keep` or `token: inner`, or choose another name");
+        faults.push(
+            site,
+            "is a header of credentials",
+            "write `token: keep` or `token: inner`, or choose another name",
+        );
     } else if !HeaderRule::name_is_sound(name.as_str()) {
-        faults.push(site, "has a name that upstreams drop or confuse with another", "write letters, digits and `-` only");
+        faults.push(
+            site,
+            "has a name that upstreams drop or confuse with another",
+            "write letters, digits and `-` only",
+        );
     } else {
         return true;
     }
@@ -81,7 +109,7 @@ fn header_is_sound(name: &HeaderName, site: &Site, faults: &mut Faults) -> bool 
 
 fn check_strip(identity: &Merged<Identity>, faults: &mut Faults) {
     let site = identity.site("strip");
-    for (index, pattern) in identity.value.strip.iter().flat_map(|list| list.iter()) {
+    for (index, pattern) in identity.value.strip.iter().flat_map(List::iter) {
         let name = pattern.as_str().strip_suffix('*').unwrap_or(pattern.as_str());
         let place = site.index(index);
         if name.is_empty() || http::HeaderName::from_bytes(name.as_bytes()).is_err() || name.contains('*') {
@@ -97,7 +125,10 @@ fn check_strip(identity: &Merged<Identity>, faults: &mut Faults) {
 }
 
 fn token(
-    identity: &Merged<Identity>, access: Option<&Access>, names: &Names, faults: &mut Faults,
+    identity: &Merged<Identity>,
+    access: Option<&Access>,
+    names: &Names,
+    faults: &mut Faults,
 ) -> Option<TokenHandling> {
     match identity.value.token {
         None | Some(TokenForwarding::Drop) => Some(TokenHandling::Drop),
@@ -106,12 +137,18 @@ fn token(
             let site = identity.site("token");
             let Some(Access::Guarded(guard)) = access else {
                 if access.is_some() {
-                    faults.push(&site, "is `inner` on a public route, where no token is opened", "write `drop` or `keep`");
+                    faults.push(
+                        &site,
+                        "is `inner` on a public route, where no token is opened",
+                        "write `drop` or `keep`",
+                    );
                 }
                 return None;
             };
             let issuers = guard.issuers.iter().filter_map(|id| names.issuers.get(id.index()));
-            for issuer in issuers.filter(|item| item.value.token.as_ref().is_some_and(|token| form(token) != Form::Nested)) {
+            for issuer in
+                issuers.filter(|item| item.value.token.as_ref().is_some_and(|token| form(token) != Form::Nested))
+            {
                 if let Some(name) = &issuer.value.name {
                     let problem = format!("is `inner`, but tokens of issuer `{name}` have no JWS inside a JWE");
                     faults.push(&site, problem, "write `drop` or `keep`, or take the issuer out");
@@ -128,6 +165,6 @@ pub fn firewall(written: &Written) -> Firewall {
     let routes = written.routes.iter().filter_map(|route| route.value.identity.as_ref());
     let all: Vec<&Identity> = defaults.chain(routes).collect();
     let headers = all.iter().filter_map(|identity| identity.headers.as_ref()).flat_map(|headers| headers.keys());
-    let patterns = all.iter().filter_map(|identity| identity.strip.as_ref()).flat_map(|list| list.items());
-    Firewall::new(headers.map(HeaderName::as_str), patterns.map(|pattern| pattern.as_str()))
+    let patterns = all.iter().filter_map(|identity| identity.strip.as_ref()).flat_map(List::items);
+    Firewall::new(headers.map(HeaderName::as_str), patterns.map(StripPattern::as_str))
 }

@@ -27,13 +27,14 @@ const SHARED_CLAIMS: [&str; 8] = ["iss", "sub", "aud", "exp", "nbf", "iat", "sco
 /// Compiles `issuers`; `None` after a fault.
 pub fn compile(names: &Names, bench: &mut Workbench<'_>) -> Option<Vec<Arc<IssuerProfile>>> {
     let mut symmetric = keys::Symmetric::default();
-    let compiled: Vec<_> =
-        names.issuers.iter().map(|issuer| compile_one(issuer, &mut symmetric, bench)).collect();
+    let compiled: Vec<_> = names.issuers.iter().map(|issuer| compile_one(issuer, &mut symmetric, bench)).collect();
     compiled.into_iter().collect()
 }
 
 fn compile_one(
-    issuer: &Placed<Issuer>, symmetric: &mut keys::Symmetric, bench: &mut Workbench<'_>,
+    issuer: &Placed<Issuer>,
+    symmetric: &mut keys::Symmetric,
+    bench: &mut Workbench<'_>,
 ) -> Option<Arc<IssuerProfile>> {
     let (site, value) = (&issuer.site, &issuer.value);
     let token = value.token.clone()?;
@@ -65,7 +66,11 @@ fn contract(token: &Token, site: &Site, bench: &mut Workbench<'_>) -> Option<Tok
     let id_claim = claim(token.id_claim.as_ref(), "jti", &site.key("id_claim"), bench.faults);
     if id_claim.as_deref().is_some_and(|claim| SHARED_CLAIMS.contains(&claim)) {
         let problem = "names a claim that many tokens share";
-        bench.faults.push(&site.key("id_claim"), problem, "name the one that identifies a token, such as `jti` or `uti`");
+        bench.faults.push(
+            &site.key("id_claim"),
+            problem,
+            "name the one that identifies a token, such as `jti` or `uti`",
+        );
     }
     let required_claims = required(token.required_claims.as_ref(), &site.key("required_claims"), bench.faults);
     let max_lifetime = max_lifetime(token, site, bench);
@@ -116,7 +121,7 @@ fn algorithms_of_form(token: &Token, form: Form, site: &Site, faults: &mut Fault
         faults.push(&site.key("decryption_keys"), "has no meaning for a `signed` token", remedy);
     }
     if form == Form::Sealed {
-        for (index, name) in token.key_algorithms.iter().flat_map(|list| list.iter()) {
+        for (index, name) in token.key_algorithms.iter().flat_map(List::iter) {
             if !name.0.is_symmetric() {
                 // Anyone can encrypt to a public key: what such a JWE says proves nothing without a signature inside.
                 let problem = "is no symmetric algorithm, so that anyone could seal a token";
@@ -129,7 +134,7 @@ fn algorithms_of_form(token: &Token, form: Form, site: &Site, faults: &mut Fault
 
 /// Notes signing algorithms that do not go with where the keys come from.
 pub fn algorithms_of_source(token: &Token, shared: bool, site: &Site, faults: &mut Faults) {
-    for (index, name) in token.signing_algorithms.iter().flat_map(|list| list.iter()) {
+    for (index, name) in token.signing_algorithms.iter().flat_map(List::iter) {
         let place = site.key("signing_algorithms").index(index);
         if SigningAlgorithm::is_symmetric(name.0) && !shared {
             // A public key taken for an HMAC secret lets everyone sign.

@@ -3,7 +3,7 @@
 use super::Workbench;
 use super::issuers::algorithms_of_source;
 use crate::config::schema::issuers::{Issuer, IssuerKeys, Token};
-use crate::config::schema::value::{FilePath, SecretRef};
+use crate::config::schema::value::{FilePath, List, SecretRef};
 use crate::config::site::Site;
 use crate::config::{files, secrets};
 use crate::issuer::{Form, KeyRing};
@@ -39,7 +39,8 @@ impl Symmetric {
         let Ok(print) = thumbprint(key) else { return };
         match self.0.get(&print) {
             Some(other) if other.path() != owner.path() => {
-                let problem = format!("is the same symmetric key as that of {other}, so that each could make the other's tokens");
+                let problem =
+                    format!("is the same symmetric key as that of {other}, so that each could make the other's tokens");
                 bench.faults.push(place, problem, "give every issuer a secret of its own");
             }
             _ => {
@@ -52,7 +53,8 @@ impl Symmetric {
 impl Keys<'_> {
     /// The key ring; `None` after a fault.
     pub fn compile(&self, symmetric: &mut Symmetric, bench: &mut Workbench<'_>) -> Option<KeyRing> {
-        let verification = if self.form == Form::Sealed { Some(None) } else { self.verification(symmetric, bench).map(Some) };
+        let verification =
+            if self.form == Form::Sealed { Some(None) } else { self.verification(symmetric, bench).map(Some) };
         let decryption = match self.form {
             Form::Signed => Some(None),
             Form::Nested => self.nested(symmetric, bench).map(Some),
@@ -66,7 +68,7 @@ impl Keys<'_> {
     }
 
     fn algorithms(&self) -> Vec<SigningAlgorithm> {
-        self.token.signing_algorithms.iter().flat_map(|list| list.items()).map(|name| name.0).collect()
+        self.token.signing_algorithms.iter().flat_map(List::items).map(|name| name.0).collect()
     }
 
     /// The keys that verify signatures: exactly one source.
@@ -119,7 +121,11 @@ impl Keys<'_> {
     }
 
     fn hmac(
-        &self, reference: &SecretRef, site: &Site, symmetric: &mut Symmetric, bench: &mut Workbench<'_>,
+        &self,
+        reference: &SecretRef,
+        site: &Site,
+        symmetric: &mut Symmetric,
+        bench: &mut Workbench<'_>,
     ) -> Option<VerificationKeySet> {
         let secret = self.secret(reference, site, symmetric, bench)?;
         if secret.expose().len() < STRONG_TEXT && secret.expose().iter().all(u8::is_ascii_graphic) {
@@ -140,7 +146,11 @@ impl Keys<'_> {
 
     /// The bytes of a shared secret; `None` after a fault.
     fn secret(
-        &self, reference: &SecretRef, site: &Site, symmetric: &mut Symmetric, bench: &mut Workbench<'_>,
+        &self,
+        reference: &SecretRef,
+        site: &Site,
+        symmetric: &mut Symmetric,
+        bench: &mut Workbench<'_>,
     ) -> Option<Secret<Vec<u8>>> {
         let bytes = secrets::read(reference, site, bench.environment, bench.faults)?;
         match shared_secret(bytes.expose()) {
@@ -172,7 +182,11 @@ impl Keys<'_> {
         let keys = self.issuer.keys.as_ref();
         if keys.is_some_and(|keys| keys.jwks_file.is_some()) {
             let remedy = "write `shared_secret` instead, or `form: nested`";
-            bench.faults.push(&site.key("jwks_file"), "has no use for a `sealed` token, which bears no signature", remedy);
+            bench.faults.push(
+                &site.key("jwks_file"),
+                "has no use for a `sealed` token, which bears no signature",
+                remedy,
+            );
         }
         let place = site.key("shared_secret");
         match (keys.and_then(|keys| keys.shared_secret.as_ref()), &self.token.decryption_keys) {
@@ -197,7 +211,11 @@ impl Keys<'_> {
     }
 
     fn private_set(
-        &self, reference: &SecretRef, site: &Site, symmetric: &mut Symmetric, bench: &mut Workbench<'_>,
+        &self,
+        reference: &SecretRef,
+        site: &Site,
+        symmetric: &mut Symmetric,
+        bench: &mut Workbench<'_>,
     ) -> Option<DecryptionKeySet> {
         let bytes = secrets::read(reference, site, bench.environment, bench.faults)?;
         match DecryptionKeySet::parse_private(bytes.expose()) {
@@ -218,9 +236,9 @@ impl Keys<'_> {
     /// True if every algorithm listed is served by a key; notes those that are not.
     fn serves(&self, set: &DecryptionKeySet, site: &Site, bench: &mut Workbench<'_>) -> bool {
         let encryptions: Vec<_> =
-            self.token.content_encryptions.iter().flat_map(|list| list.items()).map(|name| name.0).collect();
+            self.token.content_encryptions.iter().flat_map(List::items).map(|name| name.0).collect();
         let mut all = true;
-        for name in self.token.key_algorithms.iter().flat_map(|list| list.items()) {
+        for name in self.token.key_algorithms.iter().flat_map(List::items) {
             let fits = set.keys().iter().any(|key| encryptions.iter().any(|enc| key.fits(name.0, *enc)));
             if !fits && !encryptions.is_empty() {
                 let problem = format!("holds no key that serves `{}` with `content_encryptions`", name.0);

@@ -3,7 +3,9 @@
 use super::names::Names;
 use super::{Workbench, addresses, certificates};
 use crate::config::gather::{Placed, Written};
-use crate::config::schema::listeners::{Listener, ListenerTls, Scheme as WrittenScheme, TlsVersion as WrittenVersion, UnknownSni as WrittenSni};
+use crate::config::schema::listeners::{
+    Listener, ListenerTls, Scheme as WrittenScheme, TlsVersion as WrittenVersion, UnknownSni as WrittenSni,
+};
 use crate::config::schema::value::Name;
 use crate::config::site::Site;
 use crate::proxy::{ListenerKind, ListenerSettings, PublicAddress, Scheme};
@@ -65,7 +67,10 @@ fn tls_settings(tls: &ListenerTls, site: &Site, bench: &mut Workbench<'_>) -> Op
 }
 
 fn redirect(
-    listener: &Placed<Listener>, target: &Name, names: &Names, bench: &mut Workbench<'_>,
+    listener: &Placed<Listener>,
+    target: &Name,
+    names: &Names,
+    bench: &mut Workbench<'_>,
 ) -> Option<ListenerKind> {
     let site = &listener.site;
     for key in ["http2", "public"] {
@@ -85,9 +90,7 @@ fn redirect(
     Some(ListenerKind::Redirect { to: port })
 }
 
-fn public_address(
-    listener: &Listener, address: SocketAddr, site: &Site, bench: &mut Workbench<'_>,
-) -> PublicAddress {
+fn public_address(listener: &Listener, address: SocketAddr, site: &Site, bench: &mut Workbench<'_>) -> PublicAddress {
     let as_listened = if listener.tls.is_some() { Scheme::Https } else { Scheme::Http };
     let written = listener.public.as_ref();
     let scheme = match written.and_then(|public| public.scheme) {

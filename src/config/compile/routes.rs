@@ -6,6 +6,7 @@ use crate::config::defaults;
 use crate::config::fault::Faults;
 use crate::config::gather::{Placed, Written};
 use crate::config::schema::routes::{Match as WrittenMatch, Route};
+use crate::config::schema::value::List;
 use crate::config::site::Site;
 use crate::decision::{RoutePolicy, UpstreamId};
 use crate::identity::IdentityPlan;
@@ -41,7 +42,11 @@ impl Rules {
 pub fn compile(written: &Written, names: &Names, faults: &mut Faults) -> Option<Rules> {
     access::check_defaults(written, names, faults);
     if written.routes.is_empty() && written.gateway.include.is_none() {
-        faults.push_missing(&written.root.key("routes"), "is missing", "write at least one route, with `name`, `match`, `upstream` and `access`");
+        faults.push_missing(
+            &written.root.key("routes"),
+            "is missing",
+            "write at least one route, with `name`, `match`, `upstream` and `access`",
+        );
     }
     let matches: Vec<Option<Match>> = written.routes.iter().map(|route| compile_match(route, faults)).collect();
     refuse_ties(&matches, written, faults);
@@ -54,7 +59,10 @@ pub fn compile(written: &Written, names: &Names, faults: &mut Faults) -> Option<
 }
 
 fn compile_rest(
-    route: &Placed<Route>, written: &Written, names: &Names, faults: &mut Faults,
+    route: &Placed<Route>,
+    written: &Written,
+    names: &Names,
+    faults: &mut Faults,
 ) -> Option<(RoutePolicy, IdentityPlan)> {
     let base = defaults_of(written);
     let upstream = route.value.upstream.as_ref();
@@ -97,11 +105,11 @@ fn compile_match(route: &Placed<Route>, faults: &mut Faults) -> Option<Match> {
 
 fn hosts(written: &WrittenMatch, site: &Site, faults: &mut Faults) -> Option<Vec<String>> {
     // A list of which every item was refused must not come to mean every host.
-    if site.is_written() && written.hosts.as_ref().is_none_or(|list| list.is_empty()) {
+    if site.is_written() && written.hosts.as_ref().is_none_or(List::is_empty) {
         return None;
     }
     let mut seen: Vec<String> = Vec::new();
-    for (index, host) in written.hosts.iter().flat_map(|list| list.iter()) {
+    for (index, host) in written.hosts.iter().flat_map(List::iter) {
         let place = site.index(index);
         let (wildcard, name) = host.as_str().strip_prefix("*.").map_or(("", host.as_str()), |name| ("*.", name));
         match Host::parse(name).map(|name| format!("{wildcard}{name}")) {
@@ -125,11 +133,11 @@ fn path(written: &WrittenMatch, site: &Site, faults: &mut Faults) -> Option<Patt
 }
 
 fn methods(written: &WrittenMatch, site: &Site, faults: &mut Faults) -> Option<Vec<Method>> {
-    if site.is_written() && written.methods.as_ref().is_none_or(|list| list.is_empty()) {
+    if site.is_written() && written.methods.as_ref().is_none_or(List::is_empty) {
         return None;
     }
     let mut methods: Vec<Method> = Vec::new();
-    for (index, name) in written.methods.iter().flat_map(|list| list.iter()) {
+    for (index, name) in written.methods.iter().flat_map(List::iter) {
         let place = site.index(index);
         let name = name.as_str();
         match Method::from_bytes(name.as_bytes()) {

@@ -49,12 +49,12 @@ pub fn positive(written: Option<Duration>, default: Span, site: &Site, faults: &
 }
 
 fn max_header(written: Option<Size>, default: usize, site: &Site, faults: &mut Faults) -> Option<usize> {
-    let Some(size) = written else { return Some(default) };
-    if !(MIN_HEADER..=MAX_HEADER).contains(&size.bytes()) {
+    let Some(asked) = written else { return Some(default) };
+    if !(MIN_HEADER..=MAX_HEADER).contains(&asked.bytes()) {
         faults.push(site, "is out of range", "write a size from `4KiB` to `1MiB`");
         return None;
     }
-    usize::try_from(size.bytes()).ok()
+    usize::try_from(asked.bytes()).ok()
 }
 
 /// Compiles `telemetry.log`.

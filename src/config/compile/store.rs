@@ -4,7 +4,7 @@ use super::server::positive;
 use super::{Workbench, certificates};
 use crate::config::gather::Written;
 use crate::config::schema::store::{Redis, Store};
-use crate::config::schema::value::SecretRef;
+use crate::config::schema::value::{Duration as WrittenDuration, SecretRef};
 use crate::config::site::Site;
 use crate::config::{files, secrets};
 use crate::secret::Secret;
@@ -29,7 +29,7 @@ pub enum StoreSettings {
         max_entries: usize,
     },
     /// A Redis server.
-    Redis(RedisSettings),
+    Redis(Box<RedisSettings>),
 }
 
 /// Compiles `store`; `None` after a fault.
@@ -52,7 +52,7 @@ pub fn compile(written: &Written, bench: &mut Workbench<'_>) -> Option<StoreSett
             let entries = embedded.max_entries.and_then(|entries| usize::try_from(entries).ok());
             Some(StoreSettings::Embedded { max_entries: entries.unwrap_or(DEFAULT_ENTRIES) })
         }
-        (None, Some(redis)) => redis_settings(redis, written, bench).map(StoreSettings::Redis),
+        (None, Some(redis)) => redis_settings(redis, written, bench).map(Box::new).map(StoreSettings::Redis),
     }
 }
 
@@ -67,9 +67,9 @@ fn redis_settings(redis: &Redis, written: &Written, bench: &mut Workbench<'_>) -
     let timeout = positive(redis.timeout, DEFAULT_TIMEOUT, &site.key("timeout"), bench.faults);
     let ca = authorities(redis, &site.key("ca"), bench);
     let mut settings = RedisSettings::new(Servers::Single(url?));
-    settings.username = username?.map(|name| name.expose().clone());
-    settings.password = password?;
-    settings.ca = ca?;
+    settings.username = username.map(|name| name.expose().clone());
+    settings.password = password;
+    settings.ca = ca;
     settings.timeout = timeout?;
     settings.foreign_memory = longest_connect(written);
     if let Some(prefix) = &redis.key_prefix {
@@ -96,7 +96,10 @@ fn url(redis: &Redis, site: &Site, bench: &mut Workbench<'_>) -> Option<RedisUrl
     };
     let local = url.host == "localhost" || url.host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback());
     if !url.tls && !local {
-        bench.warn(&place, "crosses a network in clear text: who listens there learns the password; `rediss://` encrypts");
+        bench.warn(
+            &place,
+            "crosses a network in clear text: who listens there learns the password; `rediss://` encrypts",
+        );
     }
     if !url.tls && redis.ca.is_some() {
         bench.faults.push(&site.key("ca"), "has no use without TLS", "write `rediss://` in `url`, or remove it");
@@ -104,31 +107,27 @@ fn url(redis: &Redis, site: &Site, bench: &mut Workbench<'_>) -> Option<RedisUrl
     Some(url)
 }
 
-/// The PEM of the authorities, if there are any; `None` after a fault.
-fn authorities(redis: &Redis, site: &Site, bench: &mut Workbench<'_>) -> Option<Option<Vec<u8>>> {
-    let Some(path) = &redis.ca else { return Some(None) };
+/// The PEM of the authorities; `None` if there are none, and after a fault.
+fn authorities(redis: &Redis, site: &Site, bench: &mut Workbench<'_>) -> Option<Vec<u8>> {
+    let path = redis.ca.as_ref()?;
     certificates::stack(path, site, bench)?;
-    files::read(path.as_str(), MAX_CA, site, bench.faults).map(Some)
+    files::read(path.as_str(), MAX_CA, site, bench.faults)
 }
 
 /// The longest time in which a connection to an upstream fails: until then a foreign claim may be taken back.
 fn longest_connect(written: &Written) -> Duration {
     let timeouts = written.upstreams.iter().map(|upstream| upstream.value.timeouts.as_ref()?.connect);
-    let longest = timeouts.map(|connect| connect.map_or(Timeouts::default().connect, crate::config::schema::value::Duration::get)).max();
-    longest.unwrap_or(Timeouts::default().connect)
+    let default = Timeouts::default().connect;
+    timeouts.map(|connect| connect.map_or(default, WrittenDuration::get)).max().unwrap_or(default)
 }
 
-/// A credential, if there is one; `None` after a fault.
-fn credential(
-    reference: Option<&SecretRef>, site: &Site, bench: &mut Workbench<'_>,
-) -> Option<Option<Secret<String>>> {
-    let Some(reference) = reference else { return Some(None) };
+/// A credential; `None` if there is none, and after a fault.
+fn credential(reference: Option<&SecretRef>, site: &Site, bench: &mut Workbench<'_>) -> Option<Secret<String>> {
+    let reference = reference?;
     let bytes = secrets::read_line(reference, site, bench.environment, bench.faults)?;
-    match String::from_utf8(bytes.expose().clone()) {
-        Ok(text) => Some(Some(Secret::new(text))),
-        Err(_) => {
-            bench.faults.push(site, format!("names `{reference}`, which is not UTF-8"), "put text there");
-            None
-        }
+    let text = String::from_utf8(bytes.expose().clone()).ok();
+    if text.is_none() {
+        bench.faults.push(site, format!("names `{reference}`, which is not UTF-8"), "put text there");
     }
+    text.map(Secret::new)
 }

@@ -28,7 +28,7 @@ fn compile_one(upstream: &Placed<Upstream>, bench: &mut Workbench<'_>) -> Option
         name: value.name.as_ref()?.as_str().into(),
         endpoints: endpoints?,
         timeouts: timeouts?,
-        tls: tls?,
+        tls,
         host: host?,
     })
 }
@@ -38,11 +38,12 @@ fn endpoints(upstream: &Upstream, site: &Site, faults: &mut Faults) -> Option<Ve
     for (index, url) in upstream.endpoints.as_ref()?.iter() {
         let site = site.index(index);
         let endpoint = endpoint(url.as_str());
-        match &endpoint {
+        if endpoint.is_none() {
             // The URL is not repeated: it may hold a password.
-            None => faults.push(&site, "is not the URL of an endpoint", "write `http://HOST:PORT` or `https://HOST:PORT`, and nothing behind the port"),
-            Some(_) if parsed.contains(&endpoint) => faults.push(&site, "is listed twice", "remove one of the two"),
-            Some(_) => {}
+            let remedy = "write `http://HOST:PORT` or `https://HOST:PORT`, and nothing behind the port";
+            faults.push(&site, "is not the URL of an endpoint", remedy);
+        } else if parsed.contains(&endpoint) {
+            faults.push(&site, "is listed twice", "remove one of the two");
         }
         parsed.push(endpoint);
     }
@@ -73,52 +74,47 @@ fn timeouts(written: Option<&WrittenTimeouts>, site: &Site, faults: &mut Faults)
 }
 
 fn tls(
-    upstream: &Upstream, endpoints: Option<&[EndpointSettings]>, site: &Site, bench: &mut Workbench<'_>,
-) -> Option<UpstreamTls> {
+    upstream: &Upstream,
+    endpoints: Option<&[EndpointSettings]>,
+    site: &Site,
+    bench: &mut Workbench<'_>,
+) -> UpstreamTls {
     let place = site.key("tls");
     let written = upstream.tls.clone().unwrap_or_default();
-    let encrypted = |endpoint: &&EndpointSettings| endpoint.https;
     if upstream.tls.is_some() && endpoints.is_some_and(|all| !all.iter().any(|endpoint| endpoint.https)) {
         bench.faults.push(&place, "has no use: no endpoint begins with `https://`", "remove it, or write `https://`");
     }
-    let by_address = |endpoint: &&EndpointSettings| endpoint.host.parse::<IpAddr>().is_ok();
-    let nameless = endpoints.into_iter().flatten().filter(encrypted).any(|endpoint| by_address(&endpoint));
-    if nameless && written.server_name.is_none() {
+    let nameless = |endpoint: &EndpointSettings| endpoint.https && endpoint.host.parse::<IpAddr>().is_ok();
+    if endpoints.is_some_and(|all| all.iter().any(nameless)) && written.server_name.is_none() {
         let remedy = "write the name the upstream's certificate carries, such as `server_name: orders.internal`";
         bench.faults.push_missing(&place.key("server_name"), "is missing: an `https` endpoint is an address", remedy);
     }
-    let ca = ca(&written, &place, bench)?;
-    let server_name = server_name(&written, &place.key("server_name"), bench.faults)?;
-    Some(UpstreamTls { ca, server_name })
+    let ca = written.ca.as_ref().and_then(|path| certificates::stack(path, &place.key("ca"), bench));
+    let server_name = server_name(&written, &place.key("server_name"), bench.faults);
+    UpstreamTls { ca, server_name }
 }
 
-fn ca(written: &WrittenTls, site: &Site, bench: &mut Workbench<'_>) -> Option<Option<Vec<openssl::x509::X509>>> {
-    match &written.ca {
-        None => Some(None),
-        Some(path) => certificates::stack(path, &site.key("ca"), bench).map(Some),
-    }
-}
-
-fn server_name(written: &WrittenTls, site: &Site, faults: &mut Faults) -> Option<Option<String>> {
-    let Some(name) = &written.server_name else { return Some(None) };
-    let host = Host::parse(name.as_str()).filter(|host| !host.as_str().starts_with('['));
+/// The name the certificate must carry; `None` if none is written, and after a fault.
+fn server_name(written: &WrittenTls, site: &Site, faults: &mut Faults) -> Option<String> {
+    let host = Host::parse(written.server_name.as_ref()?.as_str()).filter(|host| !host.as_str().starts_with('['));
     if host.is_none() {
         faults.push(site, "is not a host name", "write a name such as `orders.internal`");
     }
-    host.map(|host| Some(host.as_str().to_owned()))
+    host.map(|host| host.as_str().to_owned())
 }
 
 fn host_policy(written: Option<&Line>, site: &Site, faults: &mut Faults) -> Option<HostPolicy> {
     match written.map(Line::as_str) {
         None | Some("preserve") => Some(HostPolicy::Preserve),
         Some("upstream") => Some(HostPolicy::Upstream),
-        Some(literal) => match Authority::parse(literal) {
-            Some(authority) => Some(HostPolicy::Literal(authority.to_string())),
-            None => {
-                faults.push(site, "is not a host", "write `preserve`, `upstream` or a name such as `orders.internal`");
-                None
+        Some(literal) => {
+            let authority = Authority::parse(literal);
+            if authority.is_none() {
+                let remedy = "write `preserve`, `upstream` or a name such as `orders.internal`";
+                faults.push(site, "is not a host", remedy);
             }
-        },
+            authority.map(|authority| HostPolicy::Literal(authority.to_string()))
+        }
     }
 }
 
@@ -132,7 +128,18 @@ mod tests {
         assert_eq!(shown("http://10.0.0.5:8080"), Some((false, "10.0.0.5:8080".to_owned())));
         assert_eq!(shown("https://[::1]/"), Some((true, "[::1]:443".to_owned())));
         assert_eq!(shown("http://Orders.internal"), Some((false, "orders.internal:80".to_owned())));
-        for url in ["", "orders", "10.0.0.5:80", "ftp://a", "http://a/b", "http://a?b", "http://u:p@a", "http://a:0", "http://a#b", "http://"] {
+        for url in [
+            "",
+            "orders",
+            "10.0.0.5:80",
+            "ftp://a",
+            "http://a/b",
+            "http://a?b",
+            "http://u:p@a",
+            "http://a:0",
+            "http://a#b",
+            "http://",
+        ] {
             assert_eq!(shown(url), None, "{url}");
         }
     }

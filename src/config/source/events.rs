@@ -37,8 +37,8 @@ fn text_of(bytes: &[u8]) -> Result<&str, (usize, &'static str, &'static str)> {
         return Err((1, "is larger than 1 MiB", "split it into files named by `include`"));
     }
     let text = std::str::from_utf8(bytes).map_err(|error| {
-        let before = bytes.get(..error.valid_up_to()).unwrap_or_default();
-        (1 + before.iter().filter(|byte| **byte == b'\n').count(), "is not UTF-8 here", "save the file as UTF-8")
+        let before = String::from_utf8_lossy(bytes.get(..error.valid_up_to()).unwrap_or_default());
+        (1 + before.matches('\n').count(), "is not UTF-8 here", "save the file as UTF-8")
     })?;
     Ok(text.strip_prefix('\u{feff}').unwrap_or(text))
 }
@@ -134,8 +134,7 @@ impl Builder {
         if self.awaits_key() {
             return self.key(text, line);
         }
-        let value =
-            if style == ScalarStyle::Plain { scalar::resolve(text) } else { Value::String(text.to_owned()) };
+        let value = if style == ScalarStyle::Plain { scalar::resolve(text) } else { Value::String(text.to_owned()) };
         self.add(Node { line, kind: Kind::Scalar(value) });
     }
 
@@ -242,7 +241,9 @@ impl Builder {
 
 /// A header name as the identity firewall compares it: in lower case, with every non-alphanumeric byte as `-`.
 fn fold_header(name: &str) -> String {
-    name.bytes().map(|byte| if byte.is_ascii_alphanumeric() { byte.to_ascii_lowercase() as char } else { '-' }).collect()
+    name.bytes()
+        .map(|byte| if byte.is_ascii_alphanumeric() { byte.to_ascii_lowercase() as char } else { '-' })
+        .collect()
 }
 
 #[cfg(test)]

@@ -102,7 +102,7 @@ impl Claims {
             return claimed_once(lane.send_packed_commands(&commands, 0, 2).await?);
         }
         let names: Vec<_> = nonces.iter().map(|nonce| keys.claim(&nonce.key)).collect();
-        let names: Vec<&[u8]> = std::iter::once(keys.record()).chain(names.iter().map(|name| name.as_bytes())).collect();
+        let names: Vec<&[u8]> = std::iter::once(keys.record()).chain(names.iter().map(ClaimKey::as_bytes)).collect();
         let mut arguments = vec![owner.to_string()];
         for nonce in nonces {
             arguments.push(nonce.uses.min(MAX_USES).to_string());

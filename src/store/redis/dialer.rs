@@ -100,11 +100,7 @@ fn login_error(error: &RedisError) -> OpenError {
     }
 }
 
-async fn handshake(
-    connector: &SslConnector,
-    host: &str,
-    socket: TcpStream,
-) -> Result<SslStream<TcpStream>, OpenError> {
+async fn handshake(connector: &SslConnector, host: &str, socket: TcpStream) -> Result<SslStream<TcpStream>, OpenError> {
     let ssl = connector.configure().and_then(|ssl| ssl.into_ssl(host)).map_err(|_| OpenError::Tls)?;
     let mut stream = SslStream::new(ssl, socket).map_err(|_| OpenError::Tls)?;
     Pin::new(&mut stream).connect().await.map_err(|_| OpenError::Tls)?;
@@ -134,7 +130,8 @@ fn connector(settings: &RedisSettings) -> Result<SslConnector, SettingsError> {
 
 fn present(builder: &mut openssl::ssl::SslConnectorBuilder, certificate: &ClientCertificate) -> Option<()> {
     let mut chain = X509::stack_from_pem(&certificate.chain).ok()?.into_iter();
-    builder.set_certificate(&chain.next()?).ok()?;
+    let own = chain.next()?;
+    builder.set_certificate(&own).ok()?;
     for intermediate in chain {
         builder.add_extra_chain_cert(intermediate).ok()?;
     }

@@ -32,9 +32,8 @@ pub(super) struct ServerInfo {
 impl ServerInfo {
     /// Reads INFO. `None` if it lacks what is needed.
     pub(super) fn parse(text: &str) -> Option<Self> {
-        let field = |name: &str| {
-            text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim_end)
-        };
+        let field =
+            |name: &str| text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim_end);
         let number = |name: &str| field(name).and_then(|value| value.parse().ok()).unwrap_or(0);
         Some(Self {
             run: short_id(field("run_id")?)?,

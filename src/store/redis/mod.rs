@@ -109,9 +109,7 @@ impl Store for RedisStore {
             self.inner.recent.give_up(Due { nonce: *nonce, owner: receipt.owner, epoch: receipt.epoch });
         }
         if let Some(session) = self.inner.primary.current() {
-            let inner = Arc::clone(&self.inner);
-            // A task of its own: what was begun must end, even if the request that asked for it is gone.
-            let task = tokio::spawn(async move { inner.give_back(&session).await });
+            let task = primary::give_back(&self.inner, &session);
             let _ = timeout(self.inner.settings.timeout, task).await;
         }
     }

@@ -151,12 +151,30 @@ impl Primary {
     }
 
     async fn attempt(&self, inner: &Arc<Inner>) -> Result<Arc<Session>, OpenError> {
-        let session = Arc::new(Session::open(inner, &self.address).await?);
+        let mut opening = Opening(Some(Arc::new(Session::open(inner, &self.address).await?)));
+        let session = opening.0.as_ref().ok_or(OpenError::Timeout)?;
         session.probe(inner).await?;
         // Before anybody claims again, so that a claim of ours that no request rests on stands in nobody's way.
-        inner.give_back(&session).await;
-        Ok(session)
+        let _ = give_back(inner, session).await;
+        opening.0.take().ok_or(OpenError::Timeout)
     }
+}
+
+/// A session that is closed unless it is taken out.
+struct Opening(Option<Arc<Session>>);
+
+impl Drop for Opening {
+    fn drop(&mut self) {
+        if let Some(session) = &self.0 {
+            session.close();
+        }
+    }
+}
+
+/// Gives back what is due, in a task of its own: what was begun must end, though nobody waits for it.
+pub(super) fn give_back(inner: &Arc<Inner>, session: &Arc<Session>) -> JoinHandle<()> {
+    let (inner, session) = (Arc::clone(inner), Arc::clone(session));
+    tokio::spawn(async move { inner.give_back(&session).await })
 }
 
 /// Keeps `primary` connected for as long as the store lives.
@@ -213,7 +231,7 @@ async fn attend(store: &Weak<Inner>, primary: &Primary, session: &Arc<Session>) 
             }
         }
         if !session.line().is_stalled() {
-            inner.give_back(session).await;
+            drop(give_back(&inner, session));
         }
         inner.report();
     }

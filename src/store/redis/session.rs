@@ -56,10 +56,10 @@ impl Session {
         };
         for place in 0..inner.settings.connections {
             let (mut lane, driver) = inner.dialer.open(address, &inner.settings, false).await?;
-            let line = Arc::clone(&session.line);
+            let closing = Closing(Arc::clone(&session.line));
             session.drivers.push(tokio::spawn(async move {
                 driver.await;
-                line.close();
+                drop(closing);
             }));
             let (facts, _) = ask(&mut lane).await?;
             if place > 0 && facts.run != session.run {
@@ -111,7 +111,7 @@ impl Session {
         };
         let settled =
             inner.settle.run(&mut lane, inner.keys.record(), Some(inner.keys.owners()), &facts, knowledge).await?;
-        *self.replication.lock().unwrap_or_else(PoisonError::into_inner) = facts.replication.clone();
+        self.replication.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&facts.replication);
         inner.learn(&settled);
         self.guard(inner, &facts, before.as_millis().midpoint(after.as_millis()) - store_time.as_millis());
         Ok(())
@@ -178,6 +178,15 @@ impl Session {
         if !self.crowded.swap(crowded, Ordering::Relaxed) && crowded {
             log::warn!("redis: {used} of {most} bytes in use; when they are all used, claims are refused");
         }
+    }
+}
+
+/// Closes the line when it is dropped: when the driver ends, and when its runtime does.
+struct Closing(Arc<Line>);
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        self.0.close();
     }
 }
 

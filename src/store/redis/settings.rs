@@ -237,7 +237,9 @@ mod tests {
 
     #[test]
     fn odd_urls_are_refused() {
-        for text in ["", "redis://", "http://a", "redis://a:0", "redis://a:b", "redis://a/b", "redis://::1", "redis://a b"] {
+        for text in
+            ["", "redis://", "http://a", "redis://a:0", "redis://a:b", "redis://a/b", "redis://::1", "redis://a b"]
+        {
             assert_eq!(url(text), Err(SettingsError::Url), "{text}");
         }
     }

@@ -1,0 +1,169 @@
+//! What the proxy knows of one request between its phases.
+
+use super::generation::Generation;
+use super::ingress::Arrival;
+use crate::clock::{Stopwatch, UnixTime};
+use crate::decision::{Denial, Endpoint, Permit, Reason};
+use crate::issuer::IssuerId;
+use crate::request::RequestId;
+use crate::route::RouteId;
+use crate::store::Receipt;
+use crate::telemetry::Outcome;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// One request.
+pub struct Context {
+    /// The configuration it is served under, whatever is loaded meanwhile.
+    pub(super) generation: Arc<Generation>,
+    pub(super) request_id: RequestId,
+    /// When its header was complete.
+    pub(super) time: UnixTime,
+    pub(super) watch: Stopwatch,
+    pub(super) arrival: Option<Arrival>,
+    pub(super) verdict: Verdict,
+    pub(super) attempt: Option<Attempt>,
+    _in_flight: Counted,
+}
+
+/// What was decided.
+pub(super) enum Verdict {
+    /// Nothing yet.
+    Open,
+    /// It may be forwarded.
+    Permitted(Permit),
+    /// It was refused; or its forwarding failed, which ends a permit.
+    Denied(Denial),
+}
+
+/// The forwarding of a request.
+pub(super) struct Attempt {
+    /// Where to.
+    pub(super) endpoint: Endpoint,
+    /// Since when.
+    pub(super) watch: Stopwatch,
+    /// How often it was tried.
+    pub(super) count: usize,
+    /// True once a byte of the request may have reached an upstream.
+    pub(super) sent: bool,
+    /// What gives the claim back, as long as nothing was sent.
+    pub(super) receipt: Option<Receipt>,
+    /// The route and the issuer of the permit, for the record of a failure.
+    route: RouteId,
+    issuer: Option<IssuerId>,
+}
+
+impl Context {
+    pub(super) fn new(
+        generation: Arc<Generation>,
+        time: UnixTime,
+        request_id: RequestId,
+        in_flight: &InFlight,
+    ) -> Self {
+        Self {
+            generation,
+            request_id,
+            time,
+            watch: Stopwatch::start(),
+            arrival: None,
+            verdict: Verdict::Open,
+            attempt: None,
+            _in_flight: in_flight.count(),
+        }
+    }
+
+    /// Takes the permit over: from here on the request may be forwarded.
+    pub(super) fn permit(&mut self, permit: Permit) {
+        self.attempt = Some(Attempt {
+            endpoint: permit.endpoint(),
+            watch: Stopwatch::start(),
+            count: 0,
+            sent: false,
+            receipt: permit.freshness().and_then(|fresh| fresh.receipt().cloned()),
+            route: permit.route(),
+            issuer: permit.issuer(),
+        });
+        self.verdict = Verdict::Permitted(permit);
+    }
+
+    /// The refusal for a forwarding that failed.
+    pub(super) fn failure(&self, reason: Reason) -> Denial {
+        let attempt = self.attempt.as_ref();
+        Denial {
+            route: attempt.map(|attempt| attempt.route),
+            issuer: attempt.and_then(|attempt| attempt.issuer),
+            ..Denial::new(reason)
+        }
+    }
+
+    /// True when the request spent a one-time token.
+    pub(super) fn has_claim(&self) -> bool {
+        self.attempt.as_ref().is_some_and(|attempt| attempt.receipt.is_some())
+    }
+
+    /// Begins an attempt, and says where to. Without a permit there is none.
+    pub(super) fn next_attempt(&mut self) -> Option<Endpoint> {
+        let attempt = self.attempt.as_mut()?;
+        attempt.count += 1;
+        Some(attempt.endpoint)
+    }
+
+    /// Notes that the request is about to be written to an upstream.
+    pub(super) fn sending(&mut self) {
+        if let Some(attempt) = &mut self.attempt {
+            attempt.sent = true;
+        }
+    }
+
+    /// Turns to the next endpoint, or the next address of the same; false when there is none worth a try.
+    pub(super) fn try_another(&mut self) -> bool {
+        let Some(attempt) = &mut self.attempt else { return false };
+        let upstreams = &self.generation.upstreams;
+        let Some(upstream) = upstreams.find(attempt.endpoint.upstream) else { return false };
+        upstream.refused(attempt.endpoint.index);
+        attempt.endpoint = upstreams.another(attempt.endpoint);
+        attempt.count < upstream.candidates()
+    }
+
+    /// True when the request came over TLS.
+    pub(super) fn encrypted(&self) -> bool {
+        self.arrival.as_ref().is_some_and(|arrival| arrival.transport.encrypted)
+    }
+
+    /// The route, the issuer, the outcome and the reason, for the record.
+    pub(super) fn record(&self) -> (Option<RouteId>, Option<IssuerId>, Outcome, Option<Reason>) {
+        match &self.verdict {
+            Verdict::Permitted(permit) => (Some(permit.route()), permit.issuer(), Outcome::permitted(permit), None),
+            Verdict::Denied(denial) => {
+                (denial.route, denial.issuer, Outcome::refused(denial.reason), Some(denial.reason))
+            }
+            Verdict::Open => (None, None, Outcome::Error, None),
+        }
+    }
+}
+
+/// How many requests are being served, so that a shutdown knows when it may end.
+#[derive(Clone, Debug, Default)]
+pub struct InFlight(Arc<AtomicUsize>);
+
+/// One of them.
+struct Counted(InFlight);
+
+impl InFlight {
+    /// The number of requests at this moment.
+    #[must_use]
+    pub fn now(&self) -> usize {
+        self.0.load(Ordering::Acquire)
+    }
+
+    fn count(&self) -> Counted {
+        self.0.fetch_add(1, Ordering::AcqRel);
+        Counted(self.clone())
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}

@@ -1,0 +1,126 @@
+//! The request as it goes to the upstream, and the response as it goes back.
+
+use super::context::{Context, Verdict};
+use super::{ingress, respond};
+use crate::decision::Permit;
+use crate::upstream::{Origin, Outgoing};
+use http::{HeaderValue, header};
+use pingora::http::{RequestHeader, ResponseHeader};
+use pingora::{Error, ErrorType, Result};
+
+/// Turns the engine's copy of the request into what the upstream is told. Runs for each attempt, after the engine has
+/// removed what `Connection` names, so that a client can't have an identity header removed.
+///
+/// Without a permit nothing is forwarded.
+pub(super) fn prepare(request: &RequestHeader, upstream_request: &mut RequestHeader, context: &Context) -> Result<()> {
+    let Verdict::Permitted(permit) = &context.verdict else {
+        return Error::e_explain(ErrorType::InternalError, "a request without a permit is not forwarded");
+    };
+    keep_spelling(upstream_request)?;
+    let outgoing = change(request, upstream_request, permit, context);
+    for name in &outgoing.remove {
+        upstream_request.remove_header(name);
+    }
+    retarget(request, upstream_request, permit)?;
+    if let Some(host) = fixed_host(context) {
+        upstream_request.insert_header("Host", host)?;
+    }
+    join_cookies(upstream_request)?;
+    for (name, value) in outgoing.set {
+        upstream_request.append_header(name, value)?;
+    }
+    Ok(())
+}
+
+/// A request over HTTP/2 has lower-case names only, and the engine would write ours so too. Old upstreams may know their
+/// headers in one spelling alone: made anew, the request keeps the spelling of what is set.
+fn keep_spelling(upstream_request: &mut RequestHeader) -> Result<()> {
+    if upstream_request.has_case() {
+        return Ok(());
+    }
+    let (method, size) = (upstream_request.method.as_str(), upstream_request.headers.len());
+    let mut spelled = RequestHeader::build(method, upstream_request.raw_path(), Some(size + 8))?;
+    spelled.set_version(upstream_request.version);
+    for (name, value) in &upstream_request.headers {
+        spelled.append_header(name, value)?;
+    }
+    *upstream_request = spelled;
+    Ok(())
+}
+
+fn change(request: &RequestHeader, upstream_request: &RequestHeader, permit: &Permit, context: &Context) -> Outgoing {
+    let arrival = context.arrival.as_ref();
+    let origin = Origin {
+        client: arrival.map_or(std::net::IpAddr::from([0, 0, 0, 0]), |arrival| arrival.client),
+        scheme: arrival.map_or("http", ingress::Arrival::scheme),
+        authority: ingress::authority(request).unwrap_or_default(),
+        request_id: context.request_id.as_str(),
+    };
+    Outgoing::new(&upstream_request.headers, &context.generation.snapshot.firewall, permit, &origin)
+}
+
+/// The bytes that were matched are the bytes that go, in origin form (RFC 9112 §3.2.1).
+fn retarget(request: &RequestHeader, upstream_request: &mut RequestHeader, permit: &Permit) -> Result<()> {
+    let (_, query) = ingress::target(request).unwrap_or_default();
+    let path = permit.path().as_str();
+    match query {
+        Some(query) => upstream_request.set_raw_path(format!("{path}?{query}").as_bytes()),
+        None => upstream_request.set_raw_path(path.as_bytes()),
+    }?;
+    // In origin form the authority stands in Host alone, which a request over HTTP/2 need not have.
+    if upstream_request.headers.contains_key(header::HOST) {
+        return Ok(());
+    }
+    match ingress::authority(request).map(HeaderValue::from_str) {
+        Some(Ok(host)) => upstream_request.insert_header("Host", host),
+        _ => Ok(()),
+    }
+}
+
+/// The `Host` the configuration gives this upstream; `None` keeps the client's.
+fn fixed_host(context: &Context) -> Option<HeaderValue> {
+    let endpoint = context.attempt.as_ref()?.endpoint;
+    context.generation.upstreams.find(endpoint.upstream)?.host(endpoint.index).cloned()
+}
+
+/// HTTP/2 may split cookies over several fields, which HTTP/1.1 may not (RFC 9113 §8.2.3).
+fn join_cookies(upstream_request: &mut RequestHeader) -> Result<()> {
+    let cookies: Vec<&[u8]> =
+        upstream_request.headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    if cookies.len() < 2 {
+        return Ok(());
+    }
+    match HeaderValue::from_bytes(&cookies.join(&b"; "[..])) {
+        Ok(joined) => upstream_request.insert_header("Cookie", joined),
+        Err(_) => Error::e_explain(ErrorType::InternalError, "cookies can't be joined"),
+    }
+}
+
+/// Turns the upstream's answer into what the client is told.
+pub(super) fn finish(response: &mut ResponseHeader, context: &Context) -> Result<()> {
+    let leaking = |name: &&http::HeaderName| context.generation.is_identity(name);
+    let leaks: Vec<http::HeaderName> = response.headers.keys().filter(leaking).cloned().collect();
+    for name in leaks {
+        response.remove_header(&name);
+    }
+    response.insert_header("X-Request-Id", context.request_id.as_str())?;
+    if context.encrypted() && !response.headers.contains_key(header::STRICT_TRANSPORT_SECURITY) {
+        response.insert_header("Strict-Transport-Security", respond::HSTS)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn split_cookies_become_one_field() {
+        let mut request = RequestHeader::build("GET", b"/", None).unwrap();
+        request.append_header("cookie", "a=1").unwrap();
+        request.append_header("cookie", "b=2").unwrap();
+        join_cookies(&mut request).unwrap();
+        let cookies: Vec<_> = request.headers.get_all(header::COOKIE).iter().collect();
+        assert_eq!(cookies, ["a=1; b=2"]);
+    }
+}

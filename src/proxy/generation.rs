@@ -1,0 +1,47 @@
+//! One generation of the configuration, as the proxy holds it.
+
+use crate::decision::Snapshot;
+use crate::identity::firewall::fold;
+use crate::route::RouteId;
+use crate::telemetry::{Metrics, RouteMeter};
+use crate::upstream::Upstreams;
+use http::HeaderName;
+use std::collections::HashSet;
+use std::sync::Arc;
+
+/// What a request sees from first to last: what decides over it, whom it may go to, where it is counted.
+pub struct Generation {
+    /// What a decision rests on.
+    pub snapshot: Arc<Snapshot>,
+    /// Whom the permits of this snapshot name. Endpoints of one generation mean nothing in another.
+    pub upstreams: Arc<Upstreams>,
+    meters: Vec<RouteMeter>,
+    unrouted: RouteMeter,
+    /// The folded names of all identity headers: an upstream that sends one back would tell the client.
+    identity_headers: HashSet<String>,
+}
+
+impl Generation {
+    /// Joins a snapshot with its upstreams.
+    #[must_use]
+    pub fn new(snapshot: Snapshot, upstreams: Arc<Upstreams>, metrics: &Metrics) -> Self {
+        let headers = snapshot.identities.iter().flat_map(|plan| &plan.headers);
+        Self {
+            meters: snapshot.policies.iter().map(|policy| metrics.route(&policy.name)).collect(),
+            unrouted: metrics.route("none"),
+            identity_headers: headers.map(|rule| fold(&rule.name)).collect(),
+            snapshot: Arc::new(snapshot),
+            upstreams,
+        }
+    }
+
+    /// The meter of `route`; of requests without one, that of `none`.
+    pub(super) fn meter(&self, route: Option<RouteId>) -> &RouteMeter {
+        route.and_then(|route| self.meters.get(route.index())).unwrap_or(&self.unrouted)
+    }
+
+    /// True when a response header of this name is an identity header, in any spelling.
+    pub(super) fn is_identity(&self, name: &HeaderName) -> bool {
+        !self.identity_headers.is_empty() && self.identity_headers.contains(&fold(name.as_str()))
+    }
+}

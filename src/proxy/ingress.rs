@@ -1,0 +1,263 @@
+//! From the engine's session to plain facts, and the faults of framing that end a connection.
+
+use crate::clock::UnixTime;
+use crate::decision::Reason;
+use crate::request::{Facts, TransportFacts};
+use crate::tls::Handshake;
+use http::{HeaderMap, Version, header};
+use pingora::http::RequestHeader;
+use pingora::http::authority::{RawTargetAuthority, raw_target_authority};
+use pingora::protocols::http::ServerSession;
+use std::net::{IpAddr, Ipv4Addr};
+
+/// Connection options on one request; more are an attempt to make work.
+const MAX_CONNECTION_OPTIONS: usize = 8;
+
+/// What the connection told, besides the request.
+#[derive(Clone, Debug)]
+pub(super) struct Arrival {
+    /// The peer's address.
+    pub client: IpAddr,
+    /// What the handshake told.
+    pub transport: TransportFacts,
+}
+
+impl Arrival {
+    /// What `session`'s connection told.
+    pub(super) fn of(session: &ServerSession) -> Self {
+        let peer = session.client_addr().and_then(|address| address.as_inet());
+        let tls = session.digest().and_then(|digest| digest.ssl_digest.as_ref());
+        let handshake = tls.and_then(|tls| tls.extension.get::<Handshake>());
+        Self {
+            client: peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip().to_canonical()),
+            transport: TransportFacts {
+                encrypted: tls.is_some(),
+                server_name: handshake.and_then(|handshake| handshake.server_name.clone()),
+                client_certificate: None,
+            },
+        }
+    }
+
+    /// The facts of `request`, borrowed. Faults that leave no sound facts are a reason at once.
+    pub(super) fn facts<'r>(&'r self, request: &'r RequestHeader, now: UnixTime) -> Result<Facts<'r>, Reason> {
+        let (path, query) = target(request)?;
+        Ok(Facts {
+            now,
+            method: &request.method,
+            authority: authority(request),
+            path,
+            query,
+            headers: &request.headers,
+            client: self.client,
+            transport: &self.transport,
+        })
+    }
+
+    /// The scheme by which the request came.
+    pub(super) fn scheme(&self) -> &'static str {
+        if self.transport.encrypted { "https" } else { "http" }
+    }
+}
+
+/// The authority the client asked for: `:authority`, `Host`, or that of an absolute target. The engine has refused a
+/// request in which two of them differ.
+pub(super) fn authority(request: &RequestHeader) -> Option<&str> {
+    if let Some(authority) = request.uri.authority() {
+        return Some(authority.as_str());
+    }
+    match request.headers.get(header::HOST) {
+        Some(host) => host.to_str().ok(),
+        None => raw_target_authority(request.raw_path()).authority().and_then(|raw| std::str::from_utf8(raw).ok()),
+    }
+}
+
+/// The path and the query as sent.
+pub(super) fn target(request: &RequestHeader) -> Result<(&[u8], Option<&str>), Reason> {
+    let raw = request.raw_path();
+    let origin = match raw_target_authority(raw) {
+        RawTargetAuthority::None => raw,
+        RawTargetAuthority::Absolute { path_and_query: [], .. } => b"/",
+        RawTargetAuthority::Absolute { path_and_query, .. } => path_and_query,
+        RawTargetAuthority::AmbiguousAuthority => return Err(Reason::BadFraming),
+    };
+    match origin.iter().position(|byte| *byte == b'?') {
+        Some(mark) => {
+            let query = std::str::from_utf8(&origin[mark + 1..]).map_err(|_| Reason::BadFraming)?;
+            Ok((&origin[..mark], Some(query)))
+        }
+        None => Ok((origin, None)),
+    }
+}
+
+/// Refuses a header section that is too large, or whose framing two programs could read differently.
+pub(super) fn check_framing(session: &ServerSession, max_header: usize) -> Result<(), Reason> {
+    let request = session.req_header();
+    if let ServerSession::H1(_) = session {
+        let raw = session.to_h1_raw();
+        if raw.len() > max_header {
+            return Err(Reason::HeaderTooLarge);
+        }
+        check_http1(&raw, request)?;
+    } else if decoded_size(request) > max_header {
+        return Err(Reason::HeaderTooLarge);
+    }
+    check_connection_options(&request.headers)
+}
+
+/// The size of a header section as HTTP/2 counts it (RFC 9113 §6.5.2): 32 bytes more for each field.
+fn decoded_size(request: &RequestHeader) -> usize {
+    let field = |(name, value): (&http::HeaderName, &http::HeaderValue)| name.as_str().len() + value.len() + 32;
+    request.raw_path().len() + request.headers.iter().map(field).sum::<usize>()
+}
+
+/// Looks at the bytes themselves, because the engine repairs some of what is refused here (RFC 9112 §6.1, §6.3, §3.2).
+fn check_http1(raw: &[u8], request: &RequestHeader) -> Result<(), Reason> {
+    let modern = request.version == Version::HTTP_11;
+    if !modern && request.version != Version::HTTP_10 {
+        return Err(Reason::BadFraming);
+    }
+    if modern && !request.headers.contains_key(header::HOST) {
+        return Err(Reason::BadFraming);
+    }
+    let (mut lengths, mut codings) = (0, 0);
+    let mut lines = raw.split(|byte| *byte == b'\n').filter(|line| !line.is_empty() && *line != b"\r");
+    let request_line = lines.next().unwrap_or_default();
+    check_line(request_line, |_, _| Ok(()))?;
+    // A fragment has no place in a request; the engine drops it, and others might not.
+    if request_line.contains(&b'#') {
+        return Err(Reason::AmbiguousPath);
+    }
+    for line in lines {
+        check_line(line, |name, value| {
+            lengths += usize::from(name.eq_ignore_ascii_case(b"content-length"));
+            if name.eq_ignore_ascii_case(b"transfer-encoding") {
+                codings += 1;
+                return if value.eq_ignore_ascii_case(b"chunked") { Ok(()) } else { Err(Reason::BadFraming) };
+            }
+            Ok(())
+        })?;
+    }
+    if lengths + codings > 1 { Err(Reason::BadFraming) } else { Ok(()) }
+}
+
+/// A line ends with CRLF and holds no other CR: where servers disagree on line ends, they disagree on messages.
+fn check_line(line: &[u8], mut field: impl FnMut(&[u8], &[u8]) -> Result<(), Reason>) -> Result<(), Reason> {
+    let content = line.strip_suffix(b"\r").filter(|content| !content.contains(&b'\r')).ok_or(Reason::BadFraming)?;
+    match content.iter().position(|byte| *byte == b':') {
+        Some(colon) => field(&content[..colon], content[colon + 1..].trim_ascii()),
+        None => Ok(()),
+    }
+}
+
+/// `Connection` may not name headers that say where a request came from or goes to, nor anything that is no token.
+/// The engine refuses such a request too, but only after the decision, when a one-time token would be spent.
+fn check_connection_options(headers: &HeaderMap) -> Result<(), Reason> {
+    let fields = headers.get_all(header::CONNECTION).iter();
+    let options = fields.flat_map(|field| field.as_bytes().split(|byte| *byte == b',')).map(<[u8]>::trim_ascii);
+    let mut count = 0;
+    for option in options.filter(|option| !option.is_empty()) {
+        count += 1;
+        let protected = option.eq_ignore_ascii_case(b"host") || begins(option, b"x-forwarded-");
+        if count > MAX_CONNECTION_OPTIONS || protected || !option.iter().all(|byte| is_token(*byte)) {
+            return Err(Reason::BadFraming);
+        }
+    }
+    Ok(())
+}
+
+fn begins(option: &[u8], prefix: &[u8]) -> bool {
+    option.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+}
+
+/// RFC 9110 §5.6.2.
+fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::HeaderValue;
+
+    fn request(version: Version, target: &str, host: Option<&'static str>) -> RequestHeader {
+        let mut request = RequestHeader::build("GET", target.as_bytes(), None).unwrap();
+        request.set_version(version);
+        if let Some(host) = host {
+            request.insert_header("Host", host).unwrap();
+        }
+        request
+    }
+
+    fn framing(raw: &str) -> Result<(), Reason> {
+        check_http1(raw.as_bytes(), &request(Version::HTTP_11, "/", Some("a.test")))
+    }
+
+    #[test]
+    fn one_length_or_one_chunked_coding_frames_a_body() {
+        for fields in ["", "Content-Length: 5\r\n", "Transfer-Encoding: chunked\r\n", "transfer-encoding:CHUNKED \r\n"]
+        {
+            assert_eq!(framing(&format!("POST / HTTP/1.1\r\nHost: a.test\r\n{fields}\r\n")), Ok(()), "{fields}");
+        }
+    }
+
+    #[test]
+    fn what_two_servers_could_read_differently_is_refused() {
+        for fields in [
+            "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n",
+            "Content-Length: 5\r\nContent-Length: 5\r\n",
+            "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
+            "Transfer-Encoding: gzip, chunked\r\n",
+            "Transfer-Encoding: identity\r\n",
+            "X: 1\n",
+            "X: 1\r2\r\n",
+        ] {
+            assert_eq!(
+                framing(&format!("POST / HTTP/1.1\r\nHost: a.test\r\n{fields}\r\n")),
+                Err(Reason::BadFraming),
+                "{fields:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_fragment_is_refused_and_not_dropped() {
+        assert_eq!(framing("GET /a#b HTTP/1.1\r\nHost: a.test\r\n\r\n"), Err(Reason::AmbiguousPath));
+    }
+
+    #[test]
+    fn http_1_1_names_its_host() {
+        let raw = b"GET / HTTP/1.1\r\n\r\n";
+        assert_eq!(check_http1(raw, &request(Version::HTTP_11, "/", None)), Err(Reason::BadFraming));
+        assert_eq!(check_http1(raw, &request(Version::HTTP_10, "/", None)), Ok(()));
+        assert_eq!(check_http1(raw, &request(Version::HTTP_09, "/", None)), Err(Reason::BadFraming));
+    }
+
+    #[test]
+    fn connection_options_name_nothing_protected() {
+        let check = |option: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::CONNECTION, HeaderValue::from_static(option));
+            check_connection_options(&headers)
+        };
+        for option in ["close", "keep-alive, X-Hop", ""] {
+            assert_eq!(check(option), Ok(()), "{option}");
+        }
+        for option in ["Host", "X-Forwarded-For", "a b", "\"x\"", ":authority", "a,b,c,d,e,f,g,h,i"] {
+            assert_eq!(check(option), Err(Reason::BadFraming), "{option}");
+        }
+    }
+
+    #[test]
+    fn path_and_query_are_those_that_were_sent() {
+        let parts = |target: &str| {
+            let request = request(Version::HTTP_11, target, Some("a.test"));
+            let (path, query) = super::target(&request).unwrap();
+            (String::from_utf8(path.to_vec()).unwrap(), query.map(str::to_owned))
+        };
+        assert_eq!(parts("/a/%2e%2e//b"), ("/a/%2e%2e//b".into(), None));
+        assert_eq!(parts("/a?x=1?y"), ("/a".into(), Some("x=1?y".into())));
+        assert_eq!(parts("http://a.test/b?c"), ("/b".into(), Some("c".into())));
+        assert_eq!(parts("http://a.test"), ("/".into(), None));
+        assert_eq!(parts("*"), ("*".into(), None));
+    }
+}

@@ -1,0 +1,86 @@
+//! From settings to the engine's services.
+
+use super::guard::{Door, Guard};
+use super::plain::Redirector;
+use super::{Gateway, ListenerKind, ListenerSettings, Shared};
+use crate::telemetry::Metrics;
+use crate::tls::{self, OnHandshake, SharedCertificates, TlsSetupError};
+use pingora::apps::HttpServerOptions;
+use pingora::protocols::http::v2::server::default_h2_options;
+use pingora::proxy::{HttpProxy, http_proxy};
+use pingora::server::configuration::ServerConf;
+use pingora::services::Service as Startable;
+use pingora::services::listening::Service;
+use std::sync::Arc;
+
+/// Attempts for one request: the first, and one each for two more addresses that may answer.
+const MAX_ATTEMPTS: usize = 3;
+/// Idle connections to upstreams that are kept, for each thread.
+const IDLE_UPSTREAM_CONNECTIONS: usize = 256;
+
+/// The public side: its services, and where a reload finds its certificates.
+pub struct Listening {
+    /// What is to be started.
+    pub services: Vec<Box<dyn Startable>>,
+    /// The certificates of each TLS listener, by its position among the settings.
+    pub certificates: Vec<(usize, SharedCertificates)>,
+}
+
+/// Makes the services of `listeners`. Nothing listens before they are started.
+///
+/// All TLS listeners are one service, so that they share the pool of connections to the upstreams.
+pub fn services(listeners: &[ListenerSettings], shared: &Arc<Shared>) -> Result<Listening, TlsSetupError> {
+    let mut listening = Listening { services: Vec::new(), certificates: Vec::new() };
+    let door = door(listeners, shared);
+    let mut gateway = Service::new("gateway".to_owned(), door);
+    let on_handshake = count_handshakes(&shared.metrics);
+    for (index, listener) in listeners.iter().enumerate() {
+        let address = listener.address.to_string();
+        match &listener.kind {
+            ListenerKind::Tls(settings) => {
+                let (engine, certificates) =
+                    tls::handshake::listener(index, settings, listener.http2, Arc::clone(&on_handshake))?;
+                gateway.add_tls_with_settings(&address, None, engine);
+                listening.certificates.push((index, certificates));
+            }
+            ListenerKind::Redirect { to } => {
+                let redirector = Redirector::new(Arc::clone(shared), *to);
+                let mut service = Service::new(format!("redirect {}", listener.name), redirector);
+                service.add_tcp(&address);
+                listening.services.push(Box::new(service));
+            }
+        }
+    }
+    listening.services.push(Box::new(gateway));
+    Ok(listening)
+}
+
+fn count_handshakes(metrics: &Arc<Metrics>) -> OnHandshake {
+    let metrics = Arc::clone(metrics);
+    Arc::new(move |version, result| metrics.handshake(version, result.label()))
+}
+
+fn door(listeners: &[ListenerSettings], shared: &Arc<Shared>) -> Door {
+    let settings = &shared.settings;
+    let proxy = engine(shared);
+    let guard = Guard::new(proxy, settings.header_timeout, settings.idle_timeout);
+    Door::new(guard, listeners.iter().map(|listener| &*listener.name), &shared.metrics)
+}
+
+fn engine(shared: &Arc<Shared>) -> HttpProxy<Gateway> {
+    let conf = Arc::new(ServerConf {
+        threads: shared.settings.threads,
+        max_retries: MAX_ATTEMPTS,
+        upstream_keepalive_pool_size: IDLE_UPSTREAM_CONNECTIONS,
+        ..ServerConf::default()
+    });
+    let mut proxy = http_proxy(&conf, Gateway::new(Arc::clone(shared)));
+    let mut options = HttpServerOptions::default();
+    options.h2_idle_timeout = Some(shared.settings.idle_timeout);
+    proxy.server_options = Some(options);
+    // The engine's own limits of streams hold only for options that start from its defaults.
+    let mut h2 = default_h2_options();
+    h2.max_header_list_size(u32::try_from(shared.settings.max_header).unwrap_or(u32::MAX).saturating_mul(2));
+    proxy.h2_options = Some(h2);
+    proxy
+}

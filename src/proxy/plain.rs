@@ -1,0 +1,109 @@
+//! The listener in the clear: it sends clients to HTTPS, and serves nothing.
+
+use super::ingress::{self, Arrival};
+use super::respond::{self, Addressee};
+use super::{Shared, new_request_id};
+use crate::clock::Stopwatch;
+use crate::decision::{Denial, redirect};
+use crate::telemetry::{AccessLine, Outcome};
+use async_trait::async_trait;
+use http::StatusCode;
+use pingora::apps::{HttpPersistentSettings, HttpServerApp, ReusedHttpStream};
+use pingora::protocols::http::ServerSession;
+use pingora::server::ShutdownWatch;
+use std::sync::Arc;
+
+/// A listener that redirects.
+pub(super) struct Redirector {
+    shared: Arc<Shared>,
+    /// The public port of the listener on HTTPS.
+    port: u16,
+}
+
+impl Redirector {
+    pub(super) fn new(shared: Arc<Shared>, port: u16) -> Self {
+        Self { shared, port }
+    }
+
+    fn locate(&self, session: &ServerSession, arrival: &Arrival) -> Result<String, Denial> {
+        ingress::check_framing(session, self.shared.settings.max_header)?;
+        let facts = arrival.facts(session.req_header(), self.shared.clock.now())?;
+        let generation = self.shared.generation.load();
+        redirect(&generation.snapshot, &facts, self.port)
+    }
+
+    /// Answers one request, and records it.
+    async fn answer(&self, session: &mut ServerSession) {
+        let (watch, time, request_id) = (Stopwatch::start(), self.shared.clock.now(), new_request_id());
+        let arrival = Arrival::of(session);
+        let to = Addressee { request_id: request_id.as_str(), encrypted: false };
+        let located = self.locate(session, &arrival);
+        let written = match &located {
+            Ok(location) => respond::redirect(session, location, to).await,
+            Err(denial) => respond::refuse(session, denial, to).await,
+        };
+        if written.is_err() {
+            session.set_keepalive(None);
+        }
+        self.record(
+            session,
+            &located,
+            &AccessLine {
+                time,
+                request_id: request_id.as_str(),
+                client: arrival.client,
+                method: session.req_header().method.as_str(),
+                path: session.req_header().uri.path(),
+                route: "none",
+                issuer: "none",
+                status: session.response_written().map_or(0, |response| response.status.as_u16()),
+                outcome: located.as_ref().err().map_or(Outcome::Public, |denial| Outcome::refused(denial.reason)),
+                reason: located.as_ref().err().map(|denial| denial.reason.label()),
+                upstream: None,
+                duration: watch.elapsed(),
+            },
+        );
+    }
+
+    fn record(&self, session: &ServerSession, located: &Result<String, Denial>, line: &AccessLine<'_>) {
+        let metrics = &self.shared.metrics;
+        self.shared.generation.load().meter(None).count(line.outcome);
+        if let Err(Denial { reason, .. }) = located {
+            metrics.denied(reason.label(), "none", "none");
+        }
+        let status = session.response_written().map_or(StatusCode::BAD_REQUEST, |response| response.status);
+        metrics.answered("none", status.as_str(), line.duration);
+        line.write();
+    }
+}
+
+#[async_trait]
+impl HttpServerApp for Redirector {
+    async fn process_new_http(
+        self: &Arc<Self>,
+        mut session: ServerSession,
+        shutdown: &ShutdownWatch,
+    ) -> Option<ReusedHttpStream> {
+        let read = tokio::time::timeout(self.shared.settings.header_timeout, session.read_request()).await;
+        match read {
+            Ok(Ok(true)) => {}
+            // Unreadable as HTTP, silent, or too slow: there is nobody to redirect.
+            Ok(Ok(false) | Err(_)) | Err(_) => return None,
+        }
+        keep_alive(&mut session, self.shared.settings.idle_timeout.as_secs(), *shutdown.borrow());
+        self.answer(&mut session).await;
+        let persistent = HttpPersistentSettings::for_session(&session);
+        let reusable = session.finish().await.ok().flatten()?;
+        Some(ReusedHttpStream::from_reusable_stream(reusable, persistent))
+    }
+}
+
+/// Sets how long the connection may lie idle. Only where the engine has not turned reuse off: setting a time would
+/// turn it on again, after a faulty framing too. Left alone it would be kept for ever.
+pub(super) fn keep_alive(session: &mut ServerSession, seconds: u64, ending: bool) {
+    if ending {
+        session.set_keepalive(None);
+    } else if session.get_keepalive().is_some() {
+        session.set_keepalive(Some(seconds.max(1)));
+    }
+}

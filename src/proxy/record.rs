@@ -1,0 +1,72 @@
+//! What is counted and logged of a request.
+
+use super::context::Context;
+use super::{Gateway, failure};
+use crate::decision::{Denial, Permit};
+use crate::telemetry::AccessLine;
+use pingora::Error;
+use pingora::protocols::http::ServerSession;
+use std::net::{IpAddr, Ipv4Addr};
+
+/// Notes how long the decision took.
+pub(super) fn decision(context: &Context, judged: &Result<Permit, Denial>) {
+    let route = match judged {
+        Ok(permit) => Some(permit.route()),
+        Err(denial) => denial.route,
+    };
+    context.generation.meter(route).decided(context.watch.elapsed());
+}
+
+impl Gateway {
+    /// Counts a failed attempt, where the upstream is at fault.
+    pub(super) fn record_upstream_failure(&self, context: &Context, error: &Error) {
+        if let (Some(upstream), Some(kind)) = (upstream_name(context), failure::upstream_kind(error)) {
+            self.shared.metrics.upstream_failed(upstream, kind);
+        }
+    }
+
+    /// Notes how long the upstream took to begin its answer.
+    pub(super) fn record_upstream_answer(&self, context: &Context) {
+        if let (Some(upstream), Some(attempt)) = (upstream_name(context), &context.attempt) {
+            self.shared.metrics.upstream_answered(upstream, attempt.watch.elapsed());
+        }
+    }
+
+    /// Counts and logs the request as a whole.
+    pub(super) fn record_end(&self, session: &ServerSession, context: &Context) {
+        let (route, issuer, outcome, reason) = context.record();
+        let snapshot = &context.generation.snapshot;
+        let (route_name, issuer_name) = (snapshot.route_name(route), snapshot.issuer_name(issuer));
+        let status = session.response_written().map(|response| response.status);
+        let took = context.watch.elapsed();
+        context.generation.meter(route).count(outcome);
+        if let Some(reason) = reason {
+            self.shared.metrics.denied(reason.label(), issuer_name, route_name);
+        }
+        self.shared.metrics.answered(route_name, status.as_ref().map_or("none", http::StatusCode::as_str), took);
+        if !log::log_enabled!(target: crate::telemetry::logs::ACCESS, log::Level::Info) {
+            return;
+        }
+        let request = session.req_header();
+        AccessLine {
+            time: context.time,
+            request_id: context.request_id.as_str(),
+            client: context.arrival.as_ref().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |arrival| arrival.client),
+            method: request.method.as_str(),
+            path: request.uri.path(),
+            route: route_name,
+            issuer: issuer_name,
+            status: status.map_or(0, |status| status.as_u16()),
+            outcome,
+            reason: reason.map(crate::decision::Reason::label),
+            upstream: upstream_name(context),
+            duration: took,
+        }
+        .write();
+    }
+}
+
+fn upstream_name(context: &Context) -> Option<&str> {
+    let attempt = context.attempt.as_ref()?;
+    context.generation.upstreams.name(attempt.endpoint.upstream).map(|name| &**name)
+}

@@ -1,0 +1,292 @@
+//! The metrics: one table of names, labels and meanings, from which the registry and `metrics --list` are made.
+//!
+//! Label sets are closed: a route, an issuer, a reason, a status; never a subject, a token or a path.
+
+use super::Outcome;
+use crate::observe::{ClaimResult, Observer};
+use prometheus::process_collector::ProcessCollector;
+use prometheus::{
+    Encoder, GaugeVec, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    TextEncoder,
+};
+use std::time::Duration;
+
+/// Seconds for whole requests: from a quick answer to one that times out.
+const REQUEST_BUCKETS: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
+/// Seconds for work inside the process: from a cached verdict to an RSA operation and a slow store.
+const DECISION_BUCKETS: &[f64] =
+    &[0.000_005, 0.000_01, 0.000_025, 0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.0025, 0.01, 0.05, 0.25];
+
+/// The kind of a metric.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MetricKind {
+    /// It only grows.
+    Counter,
+    /// It goes up and down.
+    Gauge,
+    /// It sorts durations into buckets.
+    Histogram,
+}
+
+impl MetricKind {
+    /// The kind's name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Counter => "counter",
+            Self::Gauge => "gauge",
+            Self::Histogram => "histogram",
+        }
+    }
+}
+
+/// One row of the table.
+#[derive(Clone, Copy, Debug)]
+pub struct MetricInfo {
+    /// The name, as scraped.
+    pub name: &'static str,
+    /// The kind.
+    pub kind: MetricKind,
+    /// The labels, in order.
+    pub labels: &'static [&'static str],
+    /// What it counts.
+    pub meaning: &'static str,
+}
+
+macro_rules! table {
+    ($( $field:ident $family:ident($($made:tt)*) $name:literal [$($label:literal),*] $meaning:literal; )+) => {
+        /// Every metric of the gateway, besides the usual `process_*`.
+        pub const METRICS: &[MetricInfo] = &[$( MetricInfo {
+            name: concat!("tollgate_", $name),
+            kind: $family::KIND,
+            labels: &[$($label),*],
+            meaning: $meaning,
+        }, )+];
+
+        #[derive(Clone)]
+        struct Families { $( $field: $family, )+ }
+
+        impl Families {
+            fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
+                Ok(Self { $( $field: {
+                    let family = $family::made(concat!("tollgate_", $name), $meaning, &[$($label),*], $($made)*)?;
+                    registry.register(Box::new(family.clone()))?;
+                    family
+                }, )+ })
+            }
+        }
+    };
+}
+
+/// A family of metrics that the table can make.
+trait Family: Sized {
+    const KIND: MetricKind;
+    fn made(name: &str, meaning: &str, labels: &[&str], buckets: &[f64]) -> Result<Self, prometheus::Error>;
+}
+
+impl Family for IntCounterVec {
+    const KIND: MetricKind = MetricKind::Counter;
+    fn made(name: &str, meaning: &str, labels: &[&str], _: &[f64]) -> Result<Self, prometheus::Error> {
+        Self::new(Opts::new(name, meaning), labels)
+    }
+}
+
+impl Family for IntGaugeVec {
+    const KIND: MetricKind = MetricKind::Gauge;
+    fn made(name: &str, meaning: &str, labels: &[&str], _: &[f64]) -> Result<Self, prometheus::Error> {
+        Self::new(Opts::new(name, meaning), labels)
+    }
+}
+
+impl Family for GaugeVec {
+    const KIND: MetricKind = MetricKind::Gauge;
+    fn made(name: &str, meaning: &str, labels: &[&str], _: &[f64]) -> Result<Self, prometheus::Error> {
+        Self::new(Opts::new(name, meaning), labels)
+    }
+}
+
+impl Family for HistogramVec {
+    const KIND: MetricKind = MetricKind::Histogram;
+    fn made(name: &str, meaning: &str, labels: &[&str], buckets: &[f64]) -> Result<Self, prometheus::Error> {
+        Self::new(HistogramOpts::new(name, meaning).buckets(buckets.to_vec()), labels)
+    }
+}
+
+table! {
+    requests IntCounterVec(&[]) "requests_total" ["route", "outcome"] "Requests answered.";
+    denials IntCounterVec(&[]) "denials_total" ["reason", "issuer", "route"] "Requests refused, by reason.";
+    request_seconds HistogramVec(REQUEST_BUCKETS) "request_seconds" ["route", "code"] "From the request's header to the end of its answer.";
+    decision_seconds HistogramVec(DECISION_BUCKETS) "decision_seconds" ["route"] "From the request's header to the decision.";
+    upstream_seconds HistogramVec(REQUEST_BUCKETS) "upstream_seconds" ["upstream"] "From the decision to the header of the upstream's answer.";
+    upstream_errors IntCounterVec(&[]) "upstream_errors_total" ["upstream", "kind"] "Attempts that failed: unreachable, failed or timeout.";
+    verify_seconds HistogramVec(DECISION_BUCKETS) "verify_seconds" ["algorithm"] "One cryptographic opening of a token.";
+    verdict_cache IntCounterVec(&[]) "verdict_cache_total" ["result"] "Questions to the verdict cache: hit, miss or bypass.";
+    replay_claims IntCounterVec(&[]) "replay_claims_total" ["mode", "result"] "One-time claims: fresh, replayed, unknown or local.";
+    claim_releases IntCounterVec(&[]) "claim_releases_total" ["result"] "Claims given back because no byte reached an upstream.";
+    store_degraded IntGaugeVec(&[]) "store_degraded" [] "1 while the store does not answer.";
+    store_epoch GaugeVec(&[]) "store_epoch_timestamp_seconds" [] "Since when the store has not forgotten.";
+    issuer_keys IntGaugeVec(&[]) "issuer_keys" ["issuer"] "Keys of the issuer that may be believed.";
+    tls_handshakes IntCounterVec(&[]) "tls_handshakes_total" ["version", "result"] "TLS handshakes: done, unknown_name or failed.";
+    certificate_expiry IntGaugeVec(&[]) "certificate_expiry_timestamp_seconds" ["name"] "When the certificate for the name expires.";
+    connections IntGaugeVec(&[]) "connections" ["listener"] "Open connections.";
+    config_generation IntGaugeVec(&[]) "config_generation" [] "The generation of the configuration.";
+    config_reload IntGaugeVec(&[]) "config_last_reload_success" [] "1 when the last load of the configuration succeeded.";
+    build_info IntGaugeVec(&[]) "build_info" ["version"] "Always 1.";
+}
+
+/// All metrics of one process.
+pub struct Metrics {
+    registry: Registry,
+    families: Families,
+}
+
+impl Metrics {
+    /// Registers every metric of the table.
+    pub fn new() -> Result<Self, prometheus::Error> {
+        let registry = Registry::new();
+        registry.register(Box::new(ProcessCollector::for_self()))?;
+        let families = Families::register(&registry)?;
+        families.build_info.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        Ok(Self { registry, families })
+    }
+
+    /// Everything in Prometheus' text format.
+    #[must_use]
+    pub fn render(&self) -> Vec<u8> {
+        let mut text = Vec::new();
+        // Writing to memory fails only for a metric without a name; the table has none.
+        if TextEncoder::new().encode(&self.registry.gather(), &mut text).is_err() {
+            text.clear();
+        }
+        text
+    }
+
+    /// The handles of the route called `route`, looked up once for all its requests.
+    #[must_use]
+    pub fn route(&self, route: &str) -> RouteMeter {
+        RouteMeter {
+            outcomes: Outcome::ALL.map(|outcome| self.families.requests.with_label_values(&[route, outcome.label()])),
+            decision: self.families.decision_seconds.with_label_values(&[route]),
+        }
+    }
+
+    /// Counts one refusal.
+    pub fn denied(&self, reason: &str, issuer: &str, route: &str) {
+        self.families.denials.with_label_values(&[reason, issuer, route]).inc();
+    }
+
+    /// Counts the end of one request.
+    pub fn answered(&self, route: &str, code: &str, took: Duration) {
+        self.families.request_seconds.with_label_values(&[route, code]).observe(took.as_secs_f64());
+    }
+
+    /// Notes how long an upstream took to begin its answer.
+    pub fn upstream_answered(&self, upstream: &str, took: Duration) {
+        self.families.upstream_seconds.with_label_values(&[upstream]).observe(took.as_secs_f64());
+    }
+
+    /// Counts one failed attempt: `unreachable`, `failed` or `timeout`.
+    pub fn upstream_failed(&self, upstream: &str, kind: &str) {
+        self.families.upstream_errors.with_label_values(&[upstream, kind]).inc();
+    }
+
+    /// Counts one claim given back.
+    pub fn claim_released(&self) {
+        self.families.claim_releases.with_label_values(&["released"]).inc();
+    }
+
+    /// Counts one TLS handshake.
+    pub fn handshake(&self, version: &str, result: &str) {
+        self.families.tls_handshakes.with_label_values(&[version, result]).inc();
+    }
+
+    /// The number of open connections of `listener`.
+    #[must_use]
+    pub fn connections(&self, listener: &str) -> IntGauge {
+        self.families.connections.with_label_values(&[listener])
+    }
+
+    /// Notes when the certificate for `name` expires, in seconds since the Unix epoch.
+    pub fn certificate(&self, name: &str, expires_at: i64) {
+        self.families.certificate_expiry.with_label_values(&[name]).set(expires_at);
+    }
+
+    /// Notes the configuration in force.
+    pub fn generation(&self, generation: u64, loaded: bool) {
+        let none: [&str; 0] = [];
+        self.families.config_generation.with_label_values(&none).set(i64::try_from(generation).unwrap_or(i64::MAX));
+        self.families.config_reload.with_label_values(&none).set(i64::from(loaded));
+    }
+
+    /// Notes whether the store answers, and since when it has not forgotten.
+    pub fn store(&self, degraded: bool, epoch_seconds: Option<f64>) {
+        let none: [&str; 0] = [];
+        self.families.store_degraded.with_label_values(&none).set(i64::from(degraded));
+        if let Some(epoch) = epoch_seconds {
+            self.families.store_epoch.with_label_values(&none).set(epoch);
+        }
+    }
+
+    /// Notes how many keys `issuer` has.
+    pub fn issuer(&self, issuer: &str, keys: usize) {
+        self.families.issuer_keys.with_label_values(&[issuer]).set(i64::try_from(keys).unwrap_or(i64::MAX));
+    }
+}
+
+/// The handles of one route.
+#[derive(Clone, Debug)]
+pub struct RouteMeter {
+    outcomes: [IntCounter; Outcome::ALL.len()],
+    decision: prometheus::Histogram,
+}
+
+impl RouteMeter {
+    /// Counts one request.
+    pub fn count(&self, outcome: Outcome) {
+        self.outcomes[outcome.index()].inc();
+    }
+
+    /// Notes how long the decision took.
+    pub fn decided(&self, took: Duration) {
+        self.decision.observe(took.as_secs_f64());
+    }
+}
+
+impl Observer for Metrics {
+    fn verified(&self, algorithm: &'static str, took: Duration) {
+        self.families.verify_seconds.with_label_values(&[algorithm]).observe(took.as_secs_f64());
+    }
+
+    fn claimed(&self, mode: &'static str, result: ClaimResult) {
+        self.families.replay_claims.with_label_values(&[mode, result.label()]).inc();
+    }
+
+    fn verdict_cache(&self, result: &'static str) {
+        self.families.verdict_cache.with_label_values(&[result]).inc();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_counted_is_scraped_under_its_name() {
+        let metrics = Metrics::new().unwrap();
+        metrics.route("orders").count(Outcome::Denied);
+        metrics.denied("expired", "corp", "orders");
+        metrics.claimed("once", ClaimResult::Fresh);
+        let text = String::from_utf8(metrics.render()).unwrap();
+        assert!(text.contains(r#"tollgate_requests_total{outcome="denied",route="orders"} 1"#), "{text}");
+        assert!(text.contains(r#"tollgate_denials_total{issuer="corp",reason="expired",route="orders"} 1"#));
+        assert!(text.contains(r#"tollgate_replay_claims_total{mode="once",result="fresh"} 1"#));
+        assert!(text.contains("tollgate_build_info"));
+    }
+
+    #[test]
+    fn the_table_names_each_metric_once_and_says_what_it_means() {
+        let names: std::collections::HashSet<_> = METRICS.iter().map(|metric| metric.name).collect();
+        assert_eq!(names.len(), METRICS.len());
+        assert!(METRICS.iter().all(|metric| metric.meaning.ends_with('.')));
+    }
+}

@@ -1,0 +1,130 @@
+//! The handshake: which certificate answers, and what the request later learns of its connection.
+
+use super::{Certificate, CertificateTable, TlsSettings, TlsVersion, UnknownSni};
+use arc_swap::ArcSwap;
+use async_trait::async_trait;
+use openssl::error::ErrorStack;
+use openssl::ssl::{NameType, SslOptions, SslRef, SslVersion};
+use pingora::listeners::tls::TlsSettings as EngineSettings;
+use pingora::listeners::{ALPN, TlsAccept};
+use pingora::tls::ext;
+use std::any::Any;
+use std::sync::Arc;
+
+/// What a connection carries along after its handshake, for every request on it.
+#[derive(Clone, Debug)]
+pub struct Handshake {
+    /// The position of the listener in the configuration.
+    pub listener: usize,
+    /// The server name the client asked for (RFC 6066 §3), lower-case, without a trailing dot.
+    pub server_name: Option<Arc<str>>,
+}
+
+/// How a handshake ended, as counted in `tollgate_tls_handshakes_total`.
+pub type OnHandshake = Arc<dyn Fn(&str, HandshakeResult) + Send + Sync>;
+
+/// The result of one handshake, as far as it can be seen from here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HandshakeResult {
+    /// It is complete.
+    Done,
+    /// No certificate covers the server name the client asked for.
+    UnknownName,
+    /// The certificate could not be used.
+    Failed,
+}
+
+impl HandshakeResult {
+    /// The value of the metric label.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::UnknownName => "unknown_name",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// The certificates of one listener, in a place where a reload can swap them under running connections.
+pub type SharedCertificates = Arc<ArcSwap<CertificateTable>>;
+
+/// Why a TLS listener could not be made.
+#[derive(Debug, thiserror::Error)]
+#[error("the TLS library refuses the settings of the listener")]
+pub struct TlsSetupError;
+
+/// The engine's settings for the listener at position `listener`, and the place of its certificates.
+pub fn listener(
+    listener: usize,
+    settings: &TlsSettings,
+    http2: bool,
+    on_handshake: OnHandshake,
+) -> Result<(EngineSettings, SharedCertificates), TlsSetupError> {
+    let certificates: SharedCertificates =
+        Arc::new(ArcSwap::from_pointee(CertificateTable::new(settings.certificates.clone())));
+    let chooser =
+        Chooser { listener, certificates: Arc::clone(&certificates), unknown_sni: settings.unknown_sni, on_handshake };
+    let mut engine = EngineSettings::with_callbacks(Box::new(chooser)).map_err(|_| TlsSetupError)?;
+    restrict(&mut engine, settings.min_version).map_err(|_| TlsSetupError)?;
+    engine.set_alpn(if http2 { ALPN::H2H1 } else { ALPN::H1 });
+    Ok((engine, certificates))
+}
+
+/// Narrows the engine's base, which is Mozilla's intermediate profile: TLS 1.2 and 1.3, forward secrecy, AEAD.
+fn restrict(engine: &mut EngineSettings, min_version: TlsVersion) -> Result<(), ErrorStack> {
+    engine.set_min_proto_version(Some(match min_version {
+        TlsVersion::V1_2 => SslVersion::TLS1_2,
+        TlsVersion::V1_3 => SslVersion::TLS1_3,
+    }))?;
+    // Renegotiation lets a client make the server work without end, and nobody needs it.
+    engine.set_options(SslOptions::NO_RENEGOTIATION | SslOptions::NO_COMPRESSION);
+    // Without a context a resumption attempt becomes fatal as soon as client certificates are asked.
+    engine.set_session_id_context(b"tollgate")
+}
+
+/// Answers the library's question for a certificate.
+struct Chooser {
+    listener: usize,
+    certificates: SharedCertificates,
+    unknown_sni: UnknownSni,
+    on_handshake: OnHandshake,
+}
+
+impl Chooser {
+    /// The certificate for `server_name`. A client that names no server gets the default one: it can't know better,
+    /// and names the host it wants in its request.
+    fn choose(&self, server_name: Option<&str>) -> Option<Arc<Certificate>> {
+        let table = self.certificates.load();
+        let known = server_name.and_then(|name| table.find(name));
+        let fallback = server_name.is_none() || self.unknown_sni == UnknownSni::Default;
+        known.or_else(|| table.default_certificate().filter(|_| fallback)).cloned()
+    }
+}
+
+#[async_trait]
+impl TlsAccept for Chooser {
+    /// Leaving the handshake without a certificate ends it with a fatal alert.
+    async fn certificate_callback(&self, ssl: &mut SslRef) {
+        let Some(certificate) = self.choose(ssl.servername(NameType::HOST_NAME)) else {
+            (self.on_handshake)("none", HandshakeResult::UnknownName);
+            return;
+        };
+        if present(ssl, &certificate).is_err() {
+            (self.on_handshake)("none", HandshakeResult::Failed);
+        }
+    }
+
+    async fn handshake_complete_callback(&self, ssl: &SslRef) -> Option<Arc<dyn Any + Send + Sync>> {
+        (self.on_handshake)(ssl.version_str(), HandshakeResult::Done);
+        let canonical = |name: &str| Arc::from(name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase());
+        let server_name = ssl.servername(NameType::HOST_NAME).map(canonical);
+        Some(Arc::new(Handshake { listener: self.listener, server_name }))
+    }
+}
+
+fn present(ssl: &mut SslRef, certificate: &Certificate) -> Result<(), ErrorStack> {
+    ext::ssl_use_certificate(ssl, certificate.leaf())?;
+    ext::ssl_use_private_key(ssl, certificate.key())?;
+    certificate.intermediates().iter().try_for_each(|link| ext::ssl_add_chain_cert(ssl, link))
+}

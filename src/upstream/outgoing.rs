@@ -1,0 +1,193 @@
+//! What the upstream is told, as data: which of the client's headers go, and which are set in their place.
+//!
+//! The proxy applies it to the request it forwards; `explain` shows it. So both are the same.
+
+use crate::decision::{Credentials, Permit};
+use crate::identity::Firewall;
+use crate::identity::firewall::fold;
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+use std::fmt::Write as _;
+use std::net::IpAddr;
+
+/// Headers by which proxies tell where a request came from. Nobody in front of us is believed, so a client's go.
+const FORWARDING: [&str; 5] = ["forwarded", "true-client-ip", "x-client-ip", "x-cluster-client-ip", "x-request-id"];
+/// Every header that begins so speaks of the way a request took.
+const FORWARDING_PREFIX: &str = "x-forwarded";
+/// Headers a server acts on by itself. In their own spelling they are the engine's affair; in any other
+/// (`Content_Length`) they are a trick.
+const STRUCTURAL: [&str; 10] = [
+    "connection",
+    "content-length",
+    "content-type",
+    "cookie",
+    "expect",
+    "host",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+
+/// Where a request came from, as we saw it ourselves.
+#[derive(Clone, Copy, Debug)]
+pub struct Origin<'r> {
+    /// The client's address.
+    pub client: IpAddr,
+    /// The scheme the client used: `https` or `http`.
+    pub scheme: &'static str,
+    /// The authority the client asked for.
+    pub authority: &'r str,
+    /// The request's identifier.
+    pub request_id: &'r str,
+}
+
+/// Which of a client's headers may pass.
+#[derive(Clone, Copy, Debug)]
+pub struct OutgoingRules<'r> {
+    /// The headers no client may send through.
+    pub firewall: &'r Firewall,
+    /// What becomes of the credential.
+    pub credentials: Credentials<'r>,
+}
+
+impl OutgoingRules<'_> {
+    /// True when a client's header of this name must not reach the upstream.
+    #[must_use]
+    pub fn strips(&self, name: &HeaderName) -> bool {
+        let name = name.as_str();
+        if self.firewall.strips(name) {
+            return true;
+        }
+        if Firewall::is_credential(name) {
+            return !self.keeps(name);
+        }
+        let folded = fold(name);
+        let forwarding = folded.starts_with(FORWARDING_PREFIX) || FORWARDING.contains(&folded.as_str());
+        forwarding || (folded != name && STRUCTURAL.contains(&folded.as_str()))
+    }
+
+    /// A kept credential passes in its own spelling only. What a client says of a certificate is never kept: only
+    /// the handshake proves one.
+    fn keeps(&self, name: &str) -> bool {
+        self.credentials == Credentials::Keep && (name == header::AUTHORIZATION.as_str() || name == "dpop")
+    }
+}
+
+/// The change from the request that came to the one that goes.
+#[derive(Clone, Debug, Default)]
+pub struct Outgoing {
+    /// The client's headers that go no further.
+    pub remove: Vec<HeaderName>,
+    /// The headers that are set, in this spelling. A name may stand here more than once.
+    pub set: Vec<(String, HeaderValue)>,
+}
+
+impl Outgoing {
+    /// The change for a request with `headers` under `permit`.
+    #[must_use]
+    pub fn new(headers: &HeaderMap, firewall: &Firewall, permit: &Permit, origin: &Origin<'_>) -> Self {
+        let rules = OutgoingRules { firewall, credentials: permit.credentials() };
+        let remove = headers.keys().filter(|name| rules.strips(name)).cloned().collect();
+        let mut set = permit.identity_headers().to_vec();
+        if let Credentials::Replace(token) = rules.credentials {
+            set.extend(secret_value(&format!("Bearer {token}")).map(|value| ("Authorization".to_owned(), value)));
+        }
+        set.extend(forwarding(origin));
+        Self { remove, set }
+    }
+}
+
+fn secret_value(text: &str) -> Option<HeaderValue> {
+    let mut value = HeaderValue::from_str(text).ok()?;
+    value.set_sensitive(true);
+    Some(value)
+}
+
+/// The headers that say where the request came from: the common ones, and RFC 7239.
+fn forwarding(origin: &Origin<'_>) -> impl Iterator<Item = (String, HeaderValue)> {
+    let mut forwarded = String::with_capacity(96);
+    // Writing to a String can't fail.
+    let _ = match origin.client {
+        IpAddr::V4(client) => write!(forwarded, "for={client}"),
+        IpAddr::V6(client) => write!(forwarded, "for=\"[{client}]\""),
+    };
+    let _ = write!(forwarded, ";host=\"{}\";proto={}", origin.authority, origin.scheme);
+    let texts = [
+        ("X-Forwarded-For", origin.client.to_string()),
+        ("X-Forwarded-Proto", origin.scheme.to_owned()),
+        ("X-Forwarded-Host", origin.authority.to_owned()),
+        ("Forwarded", forwarded),
+        ("X-Request-Id", origin.request_id.to_owned()),
+    ];
+    texts.into_iter().filter_map(|(name, text)| Some((name.to_owned(), HeaderValue::from_str(&text).ok()?)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+
+    fn name(name: &'static str) -> HeaderName {
+        HeaderName::from_static(name)
+    }
+
+    fn rules(firewall: &Firewall, credentials: Credentials<'static>) -> impl Fn(&'static str) -> bool {
+        let firewall = firewall.clone();
+        move |header| OutgoingRules { firewall: &firewall, credentials }.strips(&name(header))
+    }
+
+    #[test]
+    fn identity_forwarding_and_credentials_are_stripped_in_every_spelling() {
+        let strips = rules(&Firewall::new(["X-User-Id"], []), Credentials::Drop);
+        for header in [
+            "x-user-id",
+            "x_user_id",
+            "x-forwarded-for",
+            "x_forwarded_for",
+            "x-forwarded",
+            "x-forwarded-user",
+            "forwarded",
+            "x-real-ip",
+            "true_client_ip",
+            "x-request-id",
+            "authorization",
+            "proxy_authorization",
+            "dpop",
+            "client-cert",
+            "content_length",
+            "transfer_encoding",
+            "x-http-method-override",
+        ] {
+            assert!(strips(header), "{header}");
+        }
+        for header in ["accept", "content-length", "host", "cookie", "x-custom_name", "traceparent"] {
+            assert!(!strips(header), "{header}");
+        }
+    }
+
+    #[test]
+    fn a_kept_credential_passes_in_its_own_spelling_only() {
+        let strips = rules(&Firewall::new([], []), Credentials::Keep);
+        assert!(!strips("authorization") && !strips("dpop"));
+        for header in ["proxy-authorization", "client-cert", "client_cert"] {
+            assert!(strips(header), "{header}");
+        }
+    }
+
+    #[test]
+    fn the_way_of_a_request_is_told_truthfully() {
+        let origin = |client: &str| Origin {
+            client: client.parse().unwrap(),
+            scheme: "https",
+            authority: "api.test:8443",
+            request_id: "r1",
+        };
+        let told = |client: &str| -> BTreeMap<String, String> {
+            forwarding(&origin(client)).map(|(name, value)| (name, value.to_str().unwrap().to_owned())).collect()
+        };
+        assert_eq!(told("192.0.2.1")["Forwarded"], r#"for=192.0.2.1;host="api.test:8443";proto=https"#);
+        assert_eq!(told("2001:db8::1")["Forwarded"], r#"for="[2001:db8::1]";host="api.test:8443";proto=https"#);
+        assert_eq!(told("2001:db8::1")["X-Forwarded-For"], "2001:db8::1");
+        assert_eq!(told("192.0.2.1")["X-Request-Id"], "r1");
+    }
+}

@@ -1,0 +1,51 @@
+//! What is legal and weak is warned of, and nothing else is: `fixtures/config/good/weak.yaml` lists its warnings at its
+//! end, as the bad configurations list their faults.
+//!
+//! `TOLLGATE_BLESS=1 cargo test --test config_lint` writes the list anew; read what it wrote.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test stops at the first surprise")]
+
+mod config_support;
+
+use config_support::Workshop;
+use std::fs;
+use std::path::Path;
+use tollgate::config;
+
+const EXPECT: &str = "# expect: ";
+
+fn warnings(workshop: &Workshop, text: &str) -> Vec<String> {
+    let loaded = workshop.load(text).unwrap_or_else(|faults| panic!("{faults}"));
+    let file = format!("{}:", workshop.path("gateway.yaml").display());
+    config::lint(&loaded).iter().map(|warning| warning.to_string().replacen(&file, "", 1)).collect()
+}
+
+#[test]
+fn every_weakness_is_warned_of() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/config/good/weak.yaml");
+    let text = fs::read_to_string(&path).unwrap();
+    let found = warnings(&Workshop::new(), &text);
+    if std::env::var_os("TOLLGATE_BLESS").is_some() {
+        let body = text.lines().filter(|line| !line.starts_with(EXPECT)).map(str::to_owned);
+        let list = found.iter().map(|line| format!("{EXPECT}{line}"));
+        fs::write(&path, body.chain(list).collect::<Vec<_>>().join("\n") + "\n").unwrap();
+        return;
+    }
+    let expected: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix(EXPECT)).collect();
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn the_shipped_configuration_is_not_weak_beyond_what_its_comments_say() {
+    let workshop = Workshop::new();
+    let shipped = include_str!("../gateway.yaml").replace(".tollgate/edge", "certs/edge");
+    let names = [
+        (".tollgate/admin.token", "secrets/admin.token"),
+        (".tollgate/issuer.jwks.json", "keys/corp.jwks.json"),
+        (".tollgate/decrypt.jwks.json", "keys/decrypt.jwks.json"),
+    ];
+    let text = names.iter().fold(shipped, |text, (shipped, ours)| text.replace(shipped, ours));
+    let found: Vec<String> = warnings(&workshop, &text).into_iter().filter(|line| !line.contains("expires")).collect();
+    assert_eq!(found.len(), 1, "{found:#?}");
+    assert!(found[0].contains("issuers[dev]: serves `orders`, where a token opens once, and `reports`"), "{found:#?}");
+}
