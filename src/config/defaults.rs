@@ -93,6 +93,7 @@ fn join(own: AccessRules, site: &Site, base: &AccessRules, faults: &mut Faults) 
         when: own.when.or_else(|| base.when.clone()),
         replay: join.at_least("replay", own.replay, base.replay, "once"),
         on_loss: join.at_least("on_loss", own.on_loss, base.on_loss, "closed"),
+        revocation: join.at_least("revocation", own.revocation, base.revocation, "required"),
     }
 }
 

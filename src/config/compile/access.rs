@@ -2,12 +2,12 @@
 
 use super::issuers::form;
 use super::names::Names;
-use crate::authn::{OnLoss, ReplayMode};
+use crate::authn::{OnLoss, ReplayMode, RevocationPolicy};
 use crate::config::defaults::{Asked, Merged};
 use crate::config::fault::Faults;
 use crate::config::gather::{Placed, Written};
 use crate::config::schema::issuers::Issuer;
-use crate::config::schema::routes::{AccessRules, OnLoss as WrittenLoss, Replay};
+use crate::config::schema::routes::{AccessRules, OnLoss as WrittenLoss, Replay, Revocation};
 use crate::config::schema::value::List;
 use crate::config::site::Site;
 use crate::decision::{Access, Condition, Guard, Scopes};
@@ -24,13 +24,15 @@ pub fn compile(asked: &Asked, written: &Written, names: &Names, faults: &mut Fau
     let scopes = scopes(rules, faults);
     let when = condition(conditions, faults);
     let store_wide = written.gateway.store.as_ref().and_then(|store| store.on_loss);
+    let replay = replay_mode(rules.value.replay);
     Some(Access::Guarded(Guard {
         issuers: issuers?.into_iter().map(IssuerId::new).collect(),
         audiences: audiences?,
         scopes: scopes?,
         when,
-        replay: replay_mode(rules.value.replay),
+        replay,
         on_loss: on_loss(rules.value.on_loss.or(store_wide)),
+        revocation: revocation(rules.value.revocation, replay),
     }))
 }
 
@@ -159,6 +161,14 @@ fn on_loss(written: Option<WrittenLoss>) -> OnLoss {
         None | Some(WrittenLoss::Closed) => OnLoss::Closed,
         Some(WrittenLoss::Local) => OnLoss::Local,
         Some(WrittenLoss::Open) => OnLoss::Open,
+    }
+}
+
+fn revocation(written: Option<Revocation>, replay: ReplayMode) -> RevocationPolicy {
+    match written {
+        None => RevocationPolicy::default_with(replay),
+        Some(Revocation::Required) => RevocationPolicy::Required,
+        Some(Revocation::LastKnown) => RevocationPolicy::LastKnown,
     }
 }
 

@@ -18,7 +18,7 @@ mod store;
 mod upstreams;
 
 pub use routes::Rule;
-pub use store::StoreSettings;
+pub use store::{RevocationSettings, StoreSettings};
 
 use super::fault::Faults;
 use super::gather::Written;
@@ -50,6 +50,7 @@ pub fn compile(written: Written, environment: &dyn Environment, faults: &mut Fau
     let admin = admin::compile(&written, &mut bench);
     addresses::check(&written, bench.faults);
     let store = store::compile(&written, &mut bench);
+    let revocations = store::revocations(&written, &mut bench);
     let server = server::compile(&written, bench.faults);
     let upstreams = upstreams::compile(&written, &mut bench);
     let issuers = issuers::compile(&names, &mut bench);
@@ -59,6 +60,7 @@ pub fn compile(written: Written, environment: &dyn Environment, faults: &mut Fau
         listeners: listeners?,
         admin: admin?,
         store: store?,
+        revocations: revocations?,
         upstreams: upstreams?,
         server: server?,
         log: server::log(&written),
