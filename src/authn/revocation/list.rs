@@ -4,14 +4,10 @@
 //! nothing that was known gets lost. Entries go by their own date alone.
 
 use crate::clock::UnixTime;
-use crate::store::{Change, Revocation, RevocationId};
+use crate::store::{Change, KEPT_BEYOND, Revocation, RevocationId};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, HashSet};
 use std::ops::Bound;
-use std::time::Duration;
-
-/// Records are kept this long beyond their date: the leeway with which tokens are accepted, and clocks that differ.
-pub(super) const KEPT_BEYOND: Duration = Duration::from_secs(3600);
 
 /// All records, by id.
 #[derive(Default)]
@@ -152,6 +148,7 @@ mod tests {
     use super::*;
     use crate::store::Target;
     use proptest::prelude::*;
+    use std::time::Duration;
 
     const EXPIRY: i64 = 100;
 

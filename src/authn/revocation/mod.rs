@@ -282,7 +282,7 @@ fn named<'c>(kind: RevocationKind, claims: &'c Claims, id_claim: &str) -> [Optio
 mod tests {
     use super::*;
     use crate::issuer::{AcceptedTypes, Form, KeyRing, TokenContract};
-    use crate::store::Target;
+    use crate::store::{KEPT_BEYOND, Target};
 
     const ISSUER: &str = "https://i";
     const EXPIRY: i64 = 1_000;
@@ -382,7 +382,7 @@ mod tests {
         let end = at(EXPIRY).plus(profile.contract.leeway).plus(MARGIN);
         assert!(list.find(&claims, &profile, end.minus(Duration::from_millis(1))).is_some());
         assert!(list.find(&claims, &profile, end).is_none());
-        list.purge(at(EXPIRY).plus(list::KEPT_BEYOND));
+        list.purge(at(EXPIRY).plus(KEPT_BEYOND));
         assert!(list.is_empty());
     }
 

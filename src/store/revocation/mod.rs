@@ -9,8 +9,12 @@
 //! This is a trait of its own beside [`Store`](super::Store): a claim is one question a request, asked and forgotten; a
 //! list is followed in the background, lives in a file where claims live in memory, and is never asked by a request.
 
+#[cfg(feature = "server")]
+mod file;
 mod line;
 
+#[cfg(feature = "server")]
+pub use file::{RevocationFile, RevocationFileError};
 pub use line::LineError;
 
 use super::StoreError;
@@ -18,6 +22,10 @@ use crate::clock::UnixTime;
 use async_trait::async_trait;
 use std::fmt;
 use std::time::Duration;
+
+/// Records are kept this much longer than their date says: the leeway with which tokens are accepted, and clocks that
+/// differ.
+pub const KEPT_BEYOND: Duration = Duration::from_secs(3600);
 
 /// What a revocation names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
