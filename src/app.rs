@@ -4,15 +4,17 @@
 //! without a listener whose address is taken. Here all services share one runtime, every socket is bound before
 //! anything starts, and a shutdown ends as soon as the last request has its answer.
 
+mod revocations;
+
 use crate::admin::{self, Admin, Readiness, Source};
-use crate::authn::{OnLoss, ReplayGuard, ReplayMode, VerdictCache};
+use crate::authn::{OnLoss, ReplayGuard, ReplayMode, Revocations, VerdictCache};
 use crate::clock::{Clock, Stopwatch, SystemClock, UnixTime};
 use crate::config::{Loaded, StoreSettings};
 use crate::decision::{Access, Endpoints, Recollection, RoutePolicy, Snapshot};
 use crate::issuer::{Form, IssuerProfile};
 use crate::observe::Observer;
 use crate::proxy::{self, Generation, InFlight, ListenerKind, ListenerSettings, Shared};
-use crate::store::{EmbeddedStore, RedisStore, SettingsError, Store};
+use crate::store::{EmbeddedStore, RedisStore, RevocationFileError, SettingsError, Store};
 use crate::telemetry::{Metrics, logs};
 use crate::tls::TlsSetupError;
 use crate::upstream::{UpstreamError, Upstreams};
@@ -65,6 +67,9 @@ pub enum AppError {
     /// The store's settings can't be used.
     #[error("can't use the store: {0}")]
     Store(#[from] SettingsError),
+    /// The file of revocations can't be used.
+    #[error("can't keep revocations: {0}")]
+    Revocations(#[from] RevocationFileError),
     /// The cryptographic library gives no randomness.
     #[error("the cryptographic library gives no randomness")]
     Randomness(#[from] openssl::error::ErrorStack),
@@ -107,10 +112,11 @@ impl App {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         metrics.generation(GENERATION, true);
         note_certificates(&loaded.listeners, &metrics);
-        let store = store(&loaded.store, &clock, &metrics)?;
+        let (store, revocations) = stores(&loaded, &clock, &metrics)?;
         let memory = Arc::new(Recollection {
             replay: ReplayGuard::new(store, LOCAL_CLAIMS),
             verdicts: VerdictCache::new(VERDICTS, VERDICT_BYTES)?,
+            revocations,
         });
         let (listeners, admin_settings, settings) =
             (loaded.listeners.clone(), loaded.admin.clone(), loaded.server.clone());
@@ -137,6 +143,9 @@ impl App {
     async fn serve(self) -> Result<(), AppError> {
         let sockets = bind(&self.addresses)?;
         let mut orders = Orders::new()?;
+        let (list, clock) = (&self.shared.memory.revocations, &self.shared.clock);
+        revocations::load(list, &**clock).await;
+        tokio::spawn(revocations::follow(Arc::clone(list), Arc::clone(clock)));
         let (ending, watch) = watch::channel(false);
         let mut running = JoinSet::new();
         for service in self.services {
@@ -164,19 +173,24 @@ async fn start(mut service: Box<dyn Service>, sockets: ListenFds, ending: Shutdo
     service.start_service(Some(sockets), ending, 1).await;
 }
 
-/// The store of `settings`; a Redis is connected when it is first used, inside the runtime that uses it.
-fn store(
-    settings: &StoreSettings,
+/// What remembers spent and revoked tokens; a Redis is connected when it is first used, inside the runtime that uses it.
+fn stores(
+    loaded: &Loaded,
     clock: &Arc<dyn Clock>,
     metrics: &Arc<Metrics>,
-) -> Result<Arc<dyn Store>, SettingsError> {
-    Ok(match settings {
-        StoreSettings::Embedded { max_entries } => Arc::new(EmbeddedStore::new(*max_entries, clock.now())),
+) -> Result<(Arc<dyn Store>, Arc<Revocations>), AppError> {
+    match &loaded.store {
+        StoreSettings::Embedded { max_entries } => {
+            let revocations = revocations::in_file(loaded.revocations.file.as_deref(), clock)?;
+            Ok((Arc::new(EmbeddedStore::new(*max_entries, clock.now())), revocations))
+        }
         StoreSettings::Redis(settings) => {
             let observer = Arc::clone(metrics) as Arc<dyn Observer>;
-            Arc::new(RedisStore::new((**settings).clone(), Arc::clone(clock), observer)?)
+            let store = RedisStore::new((**settings).clone(), Arc::clone(clock), observer)?;
+            let revocations = revocations::in_redis(store.revocations(), &loaded.revocations);
+            Ok((Arc::new(store), revocations))
         }
-    })
+    }
 }
 
 /// Binds every address, so that one that is taken is told before anything is served.

@@ -43,7 +43,8 @@ pub(super) struct Dialer {
 /// The future that moves a connection's bytes; when it ends, the connection is closed.
 pub(super) type Driver = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+/// A connection before anybody logged in.
+pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
 impl Dialer {
@@ -53,6 +54,18 @@ impl Dialer {
         Ok(Self { tls: if tls { Some(connector(settings)?) } else { None } })
     }
 
+    /// Connects.
+    pub(super) async fn stream(&self, address: &Address) -> Result<Box<dyn Stream>, OpenError> {
+        let socket = TcpStream::connect((address.host.as_str(), address.port))
+            .await
+            .map_err(|error| OpenError::Dial(error.kind()))?;
+        socket.set_nodelay(true).map_err(|error| OpenError::Dial(error.kind()))?;
+        Ok(match &self.tls {
+            Some(connector) => Box::new(handshake(connector, &address.host, socket).await?),
+            None => Box::new(socket),
+        })
+    }
+
     /// Connects, and logs in with what the settings say, or without (`anonymous`).
     pub(super) async fn open(
         &self,
@@ -60,14 +73,7 @@ impl Dialer {
         settings: &RedisSettings,
         anonymous: bool,
     ) -> Result<(MultiplexedConnection, Driver), OpenError> {
-        let socket = TcpStream::connect((address.host.as_str(), address.port))
-            .await
-            .map_err(|error| OpenError::Dial(error.kind()))?;
-        socket.set_nodelay(true).map_err(|error| OpenError::Dial(error.kind()))?;
-        let stream: Box<dyn Stream> = match &self.tls {
-            Some(connector) => Box::new(handshake(connector, &address.host, socket).await?),
-            None => Box::new(socket),
-        };
+        let stream = self.stream(address).await?;
         let login = login(settings, anonymous);
         let config = AsyncConnectionConfig::new()
             .set_response_timeout(None)
@@ -79,7 +85,7 @@ impl Dialer {
     }
 }
 
-fn login(settings: &RedisSettings, anonymous: bool) -> RedisConnectionInfo {
+pub(super) fn login(settings: &RedisSettings, anonymous: bool) -> RedisConnectionInfo {
     let database = settings.servers.urls().first().map_or(0, |url| url.database);
     let login = RedisConnectionInfo::default().set_skip_set_lib_name();
     if anonymous {
@@ -93,7 +99,7 @@ fn login(settings: &RedisSettings, anonymous: bool) -> RedisConnectionInfo {
     }
 }
 
-fn login_error(error: &RedisError) -> OpenError {
+pub(super) fn login_error(error: &RedisError) -> OpenError {
     match error.kind() {
         ErrorKind::Io => OpenError::Dial(std::io::ErrorKind::ConnectionReset),
         _ => OpenError::Login,

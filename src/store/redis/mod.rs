@@ -14,10 +14,13 @@ mod info;
 mod keys;
 mod memory;
 mod primary;
+mod revocations;
 mod script;
 mod session;
 mod settings;
+mod subscription;
 
+pub use revocations::RedisRevocations;
 pub use settings::{ClientCertificate, RedisSettings, RedisUrl, Servers, SettingsError};
 
 use super::recent::{Due, Recent, Returned};

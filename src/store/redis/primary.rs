@@ -49,6 +49,11 @@ impl Primary {
         }
     }
 
+    /// Where it is.
+    pub(super) fn address(&self) -> &Address {
+        &self.address
+    }
+
     /// The connections, if there are any just now.
     pub(super) fn current(&self) -> Option<Arc<Session>> {
         let session = self.session.read().unwrap_or_else(PoisonError::into_inner).clone();
