@@ -8,7 +8,7 @@ mod revocations;
 
 use crate::admin::{self, Admin, Readiness, Source};
 use crate::authn::{OnLoss, ReplayGuard, ReplayMode, Revocations, VerdictCache};
-use crate::clock::{Clock, Stopwatch, SystemClock, UnixTime};
+use crate::clock::{Clock, Stopwatch, SystemClock};
 use crate::config::{Loaded, StoreSettings};
 use crate::decision::{Access, Endpoints, Recollection, RoutePolicy, Snapshot};
 use crate::issuer::{Form, IssuerProfile};
@@ -179,13 +179,13 @@ fn stores(
     clock: &Arc<dyn Clock>,
     metrics: &Arc<Metrics>,
 ) -> Result<(Arc<dyn Store>, Arc<Revocations>), AppError> {
+    let observer = Arc::clone(metrics) as Arc<dyn Observer>;
     match &loaded.store {
         StoreSettings::Embedded { max_entries } => {
             let revocations = revocations::in_file(loaded.revocations.file.as_deref(), clock)?;
-            Ok((Arc::new(EmbeddedStore::new(*max_entries, clock.now())), revocations))
+            Ok((Arc::new(EmbeddedStore::new(*max_entries, clock.now()).observed(observer)), revocations))
         }
         StoreSettings::Redis(settings) => {
-            let observer = Arc::clone(metrics) as Arc<dyn Observer>;
             let store = RedisStore::new((**settings).clone(), Arc::clone(clock), observer)?;
             let revocations = revocations::in_redis(store.revocations(), &loaded.revocations);
             Ok((Arc::new(store), revocations))
@@ -314,8 +314,10 @@ impl Source for Live {
     }
 
     fn refresh(&self, metrics: &Metrics) {
-        let since_1970 = |epoch: UnixTime| epoch.since(UnixTime::default()).as_secs_f64();
-        metrics.store(self.store().condition().is_err(), self.store().epoch().map(since_1970));
+        metrics.store_degraded(self.store().condition().is_err());
+        if let Some(epoch) = self.store().epoch() {
+            metrics.store_epoch(epoch);
+        }
         for (name, keys) in issuers(&self.snapshot(), &*self.shared.clock) {
             metrics.issuer(&name, keys);
         }

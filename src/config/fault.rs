@@ -56,7 +56,7 @@ impl fmt::Display for Fault {
 }
 
 /// The most faults that are kept: a file with more is no configuration at all, and nobody reads further.
-const MAX_FAULTS: usize = 1000;
+pub const MAX_FAULTS: usize = 1000;
 
 /// All faults of a configuration, by file (gateway.yaml first) and line. Never empty where it stands as an error.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

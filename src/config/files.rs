@@ -4,6 +4,7 @@ use super::fault::Faults;
 use super::site::Site;
 use std::fs::File;
 use std::io::Read as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 /// The path `name`, taken relative to the file `site` stands in.
@@ -39,6 +40,12 @@ pub fn read_bounded(path: &Path, limit: usize) -> Result<Vec<u8>, String> {
         return Err(format!("is larger than {} KiB", limit / 1024));
     }
     Ok(bytes)
+}
+
+/// True if the file at `path` may be read by every user of the machine.
+pub fn is_open_to_all(path: &Path) -> bool {
+    const READ_BY_OTHERS: u32 = 0o004;
+    std::fs::metadata(path).is_ok_and(|metadata| metadata.permissions().mode() & READ_BY_OTHERS != 0)
 }
 
 fn reason(error: &std::io::Error) -> String {

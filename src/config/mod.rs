@@ -1,8 +1,8 @@
 //! gateway.yaml, from bytes to finished types; every fault at once, each with its line and remedy.
 //!
-//! The way of a file: [`source`] reads it into a tree with positions, [`check`] holds the tree against the JSON Schema
-//! and answers gateway.yaml as written ([`schema`]), [`gather`] joins the files of a configuration, [`compile`] makes
-//! the rooms' own types of it. A fault ends none of these steps; what is faulty is left out, and the rest is judged.
+//! The way of a file: `source` reads it into a tree with positions, `check` holds the tree against the JSON Schema and
+//! answers gateway.yaml as written ([`schema`]), `gather` joins the files of a configuration, `compile` makes the rooms'
+//! own types of it. A fault ends none of these steps; what is faulty is left out, and the rest is judged.
 
 mod check;
 mod compile;
@@ -42,8 +42,12 @@ pub fn load(path: &Path) -> Result<Loaded, Faults> {
 pub fn load_with(path: &Path, environment: &dyn Environment) -> Result<Loaded, Faults> {
     let mut faults = Faults::default();
     let written = gather::gather(path, &mut faults);
+    let root = written.root.clone();
     // Past a break nothing is known: names may be missing that stand behind it.
     let loaded = if written.complete { compile::compile(written, environment, &mut faults) } else { None };
+    if loaded.is_none() && faults.is_empty() {
+        faults.push(&root, "can't be compiled, for no known reason", "report this as a defect of tollgate");
+    }
     faults.into_result(loaded)
 }
 

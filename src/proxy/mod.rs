@@ -91,7 +91,6 @@ impl Gateway {
         let unsent = context.attempt.as_mut().filter(|attempt| !attempt.sent);
         if let Some(receipt) = unsent.and_then(|attempt| attempt.receipt.take()) {
             self.shared.memory.replay.store().release(&receipt).await;
-            self.shared.metrics.claim_released();
         }
     }
 

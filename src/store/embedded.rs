@@ -2,20 +2,35 @@
 
 use super::{ClaimAnswer, IfUnknown, Ledger, Nonce, Receipt, Store, StoreError};
 use crate::clock::UnixTime;
+use crate::observe::{Observer, Silent};
 use async_trait::async_trait;
+use std::fmt;
+use std::sync::Arc;
 
 /// A store inside this process.
-#[derive(Debug)]
 pub struct EmbeddedStore {
     ledger: Ledger,
     epoch: UnixTime,
+    observer: Arc<dyn Observer>,
+}
+
+impl fmt::Debug for EmbeddedStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EmbeddedStore").field("epoch", &self.epoch).finish_non_exhaustive()
+    }
 }
 
 impl EmbeddedStore {
     /// An empty store of at most `max_entries` claims, whose memory begins at `now`.
     #[must_use]
     pub fn new(max_entries: usize, now: UnixTime) -> Self {
-        Self { ledger: Ledger::new(max_entries), epoch: now }
+        Self { ledger: Ledger::new(max_entries), epoch: now, observer: Arc::new(Silent) }
+    }
+
+    /// The same store, which reports to `observer`.
+    #[must_use]
+    pub fn observed(self, observer: Arc<dyn Observer>) -> Self {
+        Self { observer, ..self }
     }
 }
 
@@ -32,6 +47,7 @@ impl Store for EmbeddedStore {
 
     async fn release(&self, receipt: &Receipt) {
         self.ledger.release(&receipt.nonces);
+        self.observer.claim_released("released");
     }
 
     async fn peek(&self, nonces: &[Nonce], now: UnixTime) -> ClaimAnswer {

@@ -9,6 +9,9 @@ use std::io::{self, Write as _};
 /// The log target of the access log, whose messages are whole lines already.
 pub const ACCESS: &str = "tollgate::access";
 
+/// Where the engine quotes what a client sent: a whole faulty header section, an admin token with it. The access log
+/// tells of such requests without quoting them.
+const QUOTING: [&str; 2] = ["pingora_core::apps::http_app", "pingora_core::protocols::http"];
 /// Handshakes that fail are every scanner's visit; they are counted where they can be, and not logged one by one.
 const SCANNER_NOISE: &str = "pingora_core::services::listening";
 
@@ -36,7 +39,8 @@ impl Log for JsonLog {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
         let own = metadata.target().starts_with("tollgate");
         let limit = filter(self.settings.level);
-        metadata.level() <= if own { limit } else { limit.min(LevelFilter::Warn) }
+        let quotes = QUOTING.iter().any(|room| metadata.target().starts_with(room));
+        !quotes && metadata.level() <= if own { limit } else { limit.min(LevelFilter::Warn) }
     }
 
     fn log(&self, record: &Record<'_>) {
@@ -154,6 +158,15 @@ mod tests {
         assert!(!enabled("pingora_proxy", Level::Info));
         assert!(enabled("pingora_proxy", Level::Warn));
         assert!(!enabled("tollgate::app", Level::Debug));
+    }
+
+    #[test]
+    fn what_quotes_a_client_says_nothing_at_all() {
+        let log = JsonLog { settings: LogSettings::default() };
+        let enabled = |target| log.enabled(&Metadata::builder().target(target).level(Level::Error).build());
+        assert!(!enabled("pingora_core::apps::http_app"));
+        assert!(!enabled("pingora_core::protocols::http::v1::common"));
+        assert!(enabled("pingora_core::server"));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! Label sets are closed: a route, an issuer, a reason, a status; never a subject, a token or a path.
 
 use super::Outcome;
+use crate::clock::UnixTime;
 use crate::observe::{ClaimResult, Observer};
 use prometheus::process_collector::ProcessCollector;
 use prometheus::{
@@ -11,6 +12,8 @@ use prometheus::{
 };
 use std::time::Duration;
 
+/// The label values of a metric without labels.
+const NONE: [&str; 0] = [];
 /// Seconds for whole requests: from a quick answer to one that times out.
 const REQUEST_BUCKETS: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
 /// Seconds for work inside the process: from a cached verdict to an RSA operation and a slow store.
@@ -122,9 +125,14 @@ table! {
     verify_seconds HistogramVec(DECISION_BUCKETS) "verify_seconds" ["algorithm"] "One cryptographic opening of a token.";
     verdict_cache IntCounterVec(&[]) "verdict_cache_total" ["result"] "Questions to the verdict cache: hit, miss or bypass.";
     replay_claims IntCounterVec(&[]) "replay_claims_total" ["mode", "result"] "One-time claims: fresh, replayed, unknown or local.";
-    claim_releases IntCounterVec(&[]) "claim_releases_total" ["result"] "Claims given back because no byte reached an upstream.";
-    store_degraded IntGaugeVec(&[]) "store_degraded" [] "1 while the store does not answer.";
+    claim_releases IntCounterVec(&[]) "claim_releases_total" ["result"] "Claims to be given back, since no byte reached an upstream: released, kept, lost or refused.";
+    local_conflicts IntCounterVec(&[]) "local_claim_conflicts_total" [] "Claims made without the store that another replica had made too.";
+    store_seconds HistogramVec(DECISION_BUCKETS) "store_seconds" ["operation"] "One answer of the store: claim, release, peek, probe or connect.";
+    store_errors IntCounterVec(&[]) "store_errors_total" ["kind"] "Times the store could not answer: timeout, connection, full or refused.";
+    store_degraded IntGaugeVec(&[]) "store_degraded" [] "1 while the store does not answer, or can't be relied on.";
     store_epoch GaugeVec(&[]) "store_epoch_timestamp_seconds" [] "Since when the store has not forgotten.";
+    store_clock_offset GaugeVec(&[]) "store_clock_offset_seconds" [] "How far our clock is ahead of the store's.";
+    store_evicted IntCounterVec(&[]) "store_evicted_keys_total" [] "Keys the store has evicted: each may have been a claim.";
     issuer_keys IntGaugeVec(&[]) "issuer_keys" ["issuer"] "Keys of the issuer that may be believed.";
     tls_handshakes IntCounterVec(&[]) "tls_handshakes_total" ["version", "result"] "TLS handshakes: done, unknown_name or failed.";
     certificate_expiry IntGaugeVec(&[]) "certificate_expiry_timestamp_seconds" ["name"] "When the certificate for the name expires.";
@@ -190,11 +198,6 @@ impl Metrics {
         self.families.upstream_errors.with_label_values(&[upstream, kind]).inc();
     }
 
-    /// Counts one claim given back.
-    pub fn claim_released(&self) {
-        self.families.claim_releases.with_label_values(&["released"]).inc();
-    }
-
     /// Counts one TLS handshake.
     pub fn handshake(&self, version: &str, result: &str) {
         self.families.tls_handshakes.with_label_values(&[version, result]).inc();
@@ -213,18 +216,8 @@ impl Metrics {
 
     /// Notes the configuration in force.
     pub fn generation(&self, generation: u64, loaded: bool) {
-        let none: [&str; 0] = [];
-        self.families.config_generation.with_label_values(&none).set(i64::try_from(generation).unwrap_or(i64::MAX));
-        self.families.config_reload.with_label_values(&none).set(i64::from(loaded));
-    }
-
-    /// Notes whether the store answers, and since when it has not forgotten.
-    pub fn store(&self, degraded: bool, epoch_seconds: Option<f64>) {
-        let none: [&str; 0] = [];
-        self.families.store_degraded.with_label_values(&none).set(i64::from(degraded));
-        if let Some(epoch) = epoch_seconds {
-            self.families.store_epoch.with_label_values(&none).set(epoch);
-        }
+        self.families.config_generation.with_label_values(&NONE).set(i64::try_from(generation).unwrap_or(i64::MAX));
+        self.families.config_reload.with_label_values(&NONE).set(i64::from(loaded));
     }
 
     /// Notes how many keys `issuer` has.
@@ -263,6 +256,43 @@ impl Observer for Metrics {
 
     fn verdict_cache(&self, result: &'static str) {
         self.families.verdict_cache.with_label_values(&[result]).inc();
+    }
+
+    fn store_answered(&self, operation: &'static str, took: Duration) {
+        self.families.store_seconds.with_label_values(&[operation]).observe(took.as_secs_f64());
+    }
+
+    fn store_failed(&self, kind: &'static str) {
+        self.families.store_errors.with_label_values(&[kind]).inc();
+    }
+
+    fn store_degraded(&self, degraded: bool) {
+        self.families.store_degraded.with_label_values(&NONE).set(i64::from(degraded));
+    }
+
+    fn store_epoch(&self, epoch: UnixTime) {
+        let seconds = epoch.since(UnixTime::default()).as_secs_f64();
+        self.families.store_epoch.with_label_values(&NONE).set(seconds);
+    }
+
+    fn store_clock_offset(&self, millis: i64) {
+        let offset = Duration::from_millis(millis.unsigned_abs()).as_secs_f64();
+        let signed = if millis < 0 { -offset } else { offset };
+        self.families.store_clock_offset.with_label_values(&NONE).set(signed);
+    }
+
+    /// The store tells a total of its own, which begins anew when it does; ours only grows.
+    fn store_evicted_keys(&self, total: u64) {
+        let counter = self.families.store_evicted.with_label_values(&NONE);
+        counter.inc_by(total.saturating_sub(counter.get()));
+    }
+
+    fn claim_released(&self, result: &'static str) {
+        self.families.claim_releases.with_label_values(&[result]).inc();
+    }
+
+    fn local_claim_conflict(&self) {
+        self.families.local_conflicts.with_label_values(&NONE).inc();
     }
 }
 

@@ -25,8 +25,8 @@ pub enum CertificateError {
     /// The private key belongs to another certificate.
     #[error("the private key does not belong to the first certificate of the chain")]
     KeyMismatch,
-    /// No DNS name stands in the certificate, so no handshake could ask for it.
-    #[error("the certificate has no DNS name in its subjectAltName")]
+    /// Neither a DNS name nor an address stands in the certificate, so no client could accept it.
+    #[error("the certificate has no name in its subjectAltName")]
     Nameless,
     /// The certificate's key is too weak for TLS to accept.
     #[error("the certificate's key is too weak: RSA needs 2048 bits or more")]
@@ -46,7 +46,7 @@ impl Certificate {
             return Err(CertificateError::WeakKey);
         }
         let names = dns_names(&leaf);
-        if names.is_empty() {
+        if names.is_empty() && !has_address(&leaf) {
             return Err(CertificateError::Nameless);
         }
         Ok(Self { leaf, intermediates: chain.collect(), key, names })
@@ -100,6 +100,11 @@ fn dns_names(leaf: &X509Ref) -> Vec<String> {
     common.and_then(|entry| entry.data().to_string().ok()).map(|name| canonical(&name)).into_iter().collect()
 }
 
+/// True for a certificate of an address, which only a client that names no server can ask for.
+fn has_address(leaf: &X509Ref) -> bool {
+    leaf.subject_alt_names().is_some_and(|names| names.iter().any(|name| name.ipaddress().is_some()))
+}
+
 fn canonical(name: &str) -> String {
     name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase()
 }
@@ -140,5 +145,86 @@ impl CertificateTable {
     #[must_use]
     pub fn all(&self) -> &[Arc<Certificate>] {
         &self.certificates
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use openssl::bn::BigNum;
+    use openssl::ec::{EcGroup, EcKey};
+    use openssl::hash::MessageDigest;
+    use openssl::rsa::Rsa;
+    use openssl::x509::extension::SubjectAlternativeName;
+    use openssl::x509::{X509Builder, X509NameBuilder};
+
+    fn key() -> PKey<Private> {
+        let group = EcGroup::from_curve_name(Nid::X9_62_PRIME256V1).unwrap();
+        PKey::from_ec_key(EcKey::generate(&group).unwrap()).unwrap()
+    }
+
+    fn leaf(key: &PKey<Private>, common_name: &str, names: &[&str]) -> X509 {
+        let mut builder = X509Builder::new().unwrap();
+        builder.set_version(2).unwrap();
+        builder.set_serial_number(&BigNum::from_u32(1).unwrap().to_asn1_integer().unwrap()).unwrap();
+        let mut subject = X509NameBuilder::new().unwrap();
+        subject.append_entry_by_text("CN", common_name).unwrap();
+        let subject = subject.build();
+        builder.set_subject_name(&subject).unwrap();
+        builder.set_issuer_name(&subject).unwrap();
+        builder.set_pubkey(key).unwrap();
+        builder.set_not_before(&Asn1Time::from_unix(1_700_000_000).unwrap()).unwrap();
+        builder.set_not_after(&Asn1Time::from_unix(1_800_000_000).unwrap()).unwrap();
+        if !names.is_empty() {
+            let mut alternatives = SubjectAlternativeName::new();
+            for name in names {
+                alternatives.dns(name);
+            }
+            let extension = alternatives.build(&builder.x509v3_context(None, None)).unwrap();
+            builder.append_extension(extension).unwrap();
+        }
+        builder.sign(key, MessageDigest::sha256()).unwrap();
+        builder.build()
+    }
+
+    fn certificate(names: &[&str]) -> Arc<Certificate> {
+        let key = key();
+        Arc::new(Certificate::new(vec![leaf(&key, "cn.test", names)], key).unwrap())
+    }
+
+    #[test]
+    fn a_key_must_be_that_of_its_certificate() {
+        let (own, foreign) = (key(), key());
+        let leaf = leaf(&own, "a.test", &["a.test"]);
+        assert_eq!(Certificate::new(vec![leaf.clone()], foreign).unwrap_err(), CertificateError::KeyMismatch);
+        assert_eq!(Certificate::new(vec![], own.clone()).unwrap_err(), CertificateError::Empty);
+        let made = Certificate::new(vec![leaf], own).unwrap();
+        assert_eq!(made.expires_at(), Some(1_800_000_000));
+        assert_eq!(format!("{made:?}"), r#"Certificate { names: ["a.test"], .. }"#);
+    }
+
+    #[test]
+    fn a_weak_key_is_refused() {
+        let weak = PKey::from_rsa(Rsa::generate(1024).unwrap()).unwrap();
+        let made = Certificate::new(vec![leaf(&weak, "a.test", &["a.test"])], weak);
+        assert_eq!(made.unwrap_err(), CertificateError::WeakKey);
+    }
+
+    #[test]
+    fn the_common_name_counts_only_where_there_is_no_other() {
+        assert_eq!(certificate(&[]).names(), ["cn.test"]);
+        assert_eq!(certificate(&["A.test"]).names(), ["a.test"]);
+    }
+
+    #[test]
+    fn an_exact_name_beats_a_wildcard_which_covers_one_label() {
+        let table = CertificateTable::new(vec![certificate(&["*.test"]), certificate(&["a.test"])]);
+        let found = |name| table.find(name).map(|found| found.names()[0].clone());
+        assert_eq!(found("a.test").as_deref(), Some("a.test"));
+        assert_eq!(found("A.TEST.").as_deref(), Some("a.test"));
+        assert_eq!(found("b.test").as_deref(), Some("*.test"));
+        assert_eq!(found("c.b.test"), None);
+        assert_eq!(found("test"), None);
+        assert_eq!(table.default_certificate().unwrap().names(), ["*.test"]);
     }
 }

@@ -8,7 +8,8 @@
 mod certs;
 
 use serde_json::{Value, json};
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 use tollgate::config::{self, Environment, Faults, Loaded};
@@ -43,6 +44,7 @@ impl Workshop {
     pub fn write(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
         let path = self.path(name);
         fs::write(&path, content).unwrap();
+        fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
         path
     }
 
@@ -70,6 +72,9 @@ impl Workshop {
         authority.write(&self.path("certs"), "edge", &["api.example.com", "*.example.org"]);
         authority.write(&self.path("certs"), "other", &["other.example.com"]);
         self.write("certs/ca.pem", authority.pem());
+        for key in ["certs/edge.key", "certs/other.key"] {
+            fs::set_permissions(self.path(key), Permissions::from_mode(0o600)).unwrap();
+        }
     }
 
     fn keys(&self) {
@@ -93,6 +98,8 @@ impl Workshop {
         self.write("secrets/short", CANARY);
         self.write("secrets/empty", "\n");
         self.write("secrets/lines", format!("{CANARY}\n{}", "x".repeat(40)));
+        let open = self.write("secrets/open", format!("{CANARY}-{}", "o".repeat(60)));
+        fs::set_permissions(open, Permissions::from_mode(0o644)).unwrap();
         self.write("secrets/admin.token", format!("{CANARY}-{}\n", "t".repeat(40)));
     }
 }

@@ -5,6 +5,7 @@
 
 pub mod relay;
 
+use crate::common::Redis;
 use std::future::Future;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -105,6 +106,13 @@ pub async fn until_it_answers(store: &RedisStore) -> ClaimAnswer {
     })
     .await;
     answer.into_inner().unwrap().unwrap()
+}
+
+/// How often the server was told to SET something: a claim that was sent counts, also one that found its key.
+pub fn sets(redis: &Redis) -> u64 {
+    let stats: String = redis.command(&["INFO", "commandstats"]);
+    let calls = stats.lines().find_map(|line| line.strip_prefix("cmdstat_set:calls="));
+    calls.and_then(|calls| calls.split(',').next()).map_or(0, |calls| calls.parse().unwrap())
 }
 
 /// Everything a store has reported.

@@ -6,7 +6,7 @@ mod phrase;
 mod suggest;
 mod translate;
 
-use super::fault::Faults;
+use super::fault::{Faults, MAX_FAULTS};
 use super::path::Segment;
 use super::site::Site;
 use super::source::Document;
@@ -72,14 +72,19 @@ fn refuse(tree: &mut Value, checker: &Checker, root: &Site, faults: &mut Faults)
     let mut breaches = Vec::new();
     for error in validator.iter_errors(tree) {
         translate::translate(&error, &checker.schema, &mut breaches);
+        if breaches.len() > MAX_FAULTS {
+            break;
+        }
     }
     for breach in breaches {
         if faults.is_full() {
             return;
         }
         let site = root.at(breach.path);
-        // What an earlier stage refused here or below is refused once; what a broken-off file lacks may stand behind the break.
-        let known = faults.touches(&site) || (breach.lacking && !root.document().is_complete());
+        // What was cut out here or below leaves a hole, which is no second fault; what a broken-off file lacks may stand
+        // behind the break.
+        let hole = breach.hollow && faults.touches(&site);
+        let known = hole || (breach.lacking && !root.document().is_complete());
         if !known {
             faults.push(&site, breach.problem, breach.remedy);
         }

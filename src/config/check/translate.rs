@@ -18,6 +18,8 @@ pub struct Breach {
     pub remedy: String,
     /// True if something is absent, rather than wrong.
     pub lacking: bool,
+    /// True if something that was cut out before may be the cause.
+    pub hollow: bool,
 }
 
 /// Puts `error` into words; one error may be several breaches.
@@ -38,6 +40,7 @@ pub fn translate(error: &ValidationError<'_>, schema: &Value, breaches: &mut Vec
             problem: "is an empty list".to_owned(),
             remedy: "write at least one item".to_owned(),
             lacking: true,
+            hollow: true,
         }),
         _ => breaches.push(wrong(path, error.instance(), part)),
     }
@@ -53,7 +56,7 @@ fn unknown_key(path: &Path, key: &str, part: &Value) -> Breach {
         let known: Vec<String> = known.into_iter().map(|key| format!("`{key}`")).collect();
         ("is an unknown key".to_owned(), format!("remove it; the keys here are {}", known.join(", ")))
     };
-    Breach { path: path.key(key), problem, remedy, lacking: false }
+    Breach { path: path.key(key), problem, remedy, lacking: false, hollow: false }
 }
 
 fn missing_key(path: &Path, property: &Value, part: &Value) -> Breach {
@@ -64,6 +67,7 @@ fn missing_key(path: &Path, property: &Value, part: &Value) -> Breach {
         problem: "is missing".to_owned(),
         remedy: phrase::example(key, schema),
         lacking: true,
+        hollow: true,
     }
 }
 
@@ -78,7 +82,8 @@ fn wrong(path: Path, value: &Value, part: &Value) -> Breach {
         Value::Number(_) => "is a number".to_owned(),
         Value::String(_) => phrase::what_it_is_not(part),
     };
-    Breach { path, problem, remedy: format!("write {}", phrase::what_to_write(part)), lacking: false }
+    let hollow = matches!(value, Value::Null | Value::Object(_) | Value::Array(_));
+    Breach { path, problem, remedy: format!("write {}", phrase::what_to_write(part)), lacking: false, hollow }
 }
 
 /// The branch of a choice that the writer had in mind: the only one whose kind of value was written.

@@ -127,7 +127,7 @@ fn condition(conditions: &[Placed<String>], faults: &mut Faults) -> Option<Condi
         match Condition::compile(&condition.value) {
             Ok(sound) => compiled.push(sound),
             Err(error) => {
-                faults.push(&condition.site, error.to_string(), "write a CEL expression over claims, request and path")
+                faults.push(&condition.site, error.to_string(), "write a CEL expression over claims, request and path");
             }
         }
     }

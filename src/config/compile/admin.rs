@@ -4,7 +4,6 @@ use super::{Workbench, addresses};
 use crate::admin::AdminSettings;
 use crate::config::gather::Written;
 use crate::config::schema::value::SecretRef;
-use crate::config::secrets;
 use crate::config::site::Site;
 use crate::secret::Secret;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -32,7 +31,7 @@ pub fn compile(written: &Written, bench: &mut Workbench<'_>) -> Option<AdminSett
 }
 
 fn admin_token(reference: &SecretRef, site: &Site, bench: &mut Workbench<'_>) -> Option<Secret<String>> {
-    let bytes = secrets::read_line(reference, site, bench.environment, bench.faults)?;
+    let bytes = bench.secret_line(reference, site)?;
     let long_enough = bytes.expose().len() >= MIN_TOKEN;
     if !long_enough {
         let problem = format!("names `{reference}`, which is shorter than {MIN_TOKEN} bytes");

@@ -1,10 +1,10 @@
 //! Certificates and authorities out of PEM files.
 
 use super::Workbench;
+use crate::config::files;
 use crate::config::schema::listeners::Certificate as Written;
 use crate::config::schema::value::FilePath;
 use crate::config::site::Site;
-use crate::config::{files, secrets};
 use crate::tls::Certificate;
 use openssl::pkey::{PKey, Private};
 use openssl::x509::X509;
@@ -41,7 +41,7 @@ pub fn stack(path: &FilePath, site: &Site, bench: &mut Workbench<'_>) -> Option<
 
 fn private_key(written: &Written, site: &Site, bench: &mut Workbench<'_>) -> Option<PKey<Private>> {
     let reference = written.key.as_ref()?;
-    let pem = secrets::read(reference, site, bench.environment, bench.faults)?;
+    let pem = bench.secret(reference, site)?;
     // Without a callback of our own, OpenSSL would ask the terminal for the passphrase of an encrypted key.
     let key = PKey::private_key_from_pem_callback(pem.expose(), |_| Ok(0)).ok();
     if key.is_none() {

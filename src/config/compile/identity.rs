@@ -1,4 +1,4 @@
-//! `routes[].identity`, joined with `defaults.identity` → the identity room's plan, and the firewall all routes share.
+//! `routes[].identity`, joined with `defaults.identity` → the identity room's plan; the firewall all routes share.
 
 use super::issuers::{claim_is_sound, form};
 use super::names::Names;
@@ -59,7 +59,7 @@ pub fn compile(
             None => complete = false,
         }
     }
-    check_strip(identity, faults);
+    check_strip(&identity.value, &identity.site("strip"), faults);
     let token = token(identity, access, names, faults);
     let token = token.filter(|_| complete)?;
     Some(IdentityPlan { headers, token })
@@ -107,9 +107,8 @@ fn header_is_sound(name: &HeaderName, site: &Site, faults: &mut Faults) -> bool 
     false
 }
 
-fn check_strip(identity: &Merged<Identity>, faults: &mut Faults) {
-    let site = identity.site("strip");
-    for (index, pattern) in identity.value.strip.iter().flat_map(List::iter) {
+fn check_strip(identity: &Identity, site: &Site, faults: &mut Faults) {
+    for (index, pattern) in identity.strip.iter().flat_map(List::iter) {
         let name = pattern.as_str().strip_suffix('*').unwrap_or(pattern.as_str());
         let place = site.index(index);
         if name.is_empty() || http::HeaderName::from_bytes(name.as_bytes()).is_err() || name.contains('*') {
@@ -157,6 +156,18 @@ fn token(
             Some(TokenHandling::Inner)
         }
     }
+}
+
+/// What stands in `defaults.identity`, whether or not a route inherits it: it goes into the firewall of all.
+pub fn check_defaults(written: &Written, faults: &mut Faults) {
+    let Some(identity) = written.gateway.defaults.as_ref().and_then(|defaults| defaults.identity.as_ref()) else {
+        return;
+    };
+    let site = written.root.key("defaults").key("identity");
+    for (name, source) in identity.headers.iter().flatten() {
+        header(name, source, &site.key("headers").key(name.as_str()), faults);
+    }
+    check_strip(identity, &site.key("strip"), faults);
 }
 
 /// The firewall of all routes: what is an identity on one is a forgery on all others.

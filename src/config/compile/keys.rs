@@ -2,10 +2,10 @@
 
 use super::Workbench;
 use super::issuers::algorithms_of_source;
+use crate::config::files;
 use crate::config::schema::issuers::{Issuer, IssuerKeys, Token};
 use crate::config::schema::value::{FilePath, List, SecretRef};
 use crate::config::site::Site;
-use crate::config::{files, secrets};
 use crate::issuer::{Form, KeyRing};
 use crate::jose::jwk::thumbprint;
 use crate::jose::{
@@ -152,7 +152,7 @@ impl Keys<'_> {
         symmetric: &mut Symmetric,
         bench: &mut Workbench<'_>,
     ) -> Option<Secret<Vec<u8>>> {
-        let bytes = secrets::read(reference, site, bench.environment, bench.faults)?;
+        let bytes = bench.secret(reference, site)?;
         match shared_secret(bytes.expose()) {
             Ok(secret) => {
                 symmetric.add(&oct(secret.expose()), self.site, site, bench);
@@ -217,7 +217,7 @@ impl Keys<'_> {
         symmetric: &mut Symmetric,
         bench: &mut Workbench<'_>,
     ) -> Option<DecryptionKeySet> {
-        let bytes = secrets::read(reference, site, bench.environment, bench.faults)?;
+        let bytes = bench.secret(reference, site)?;
         match DecryptionKeySet::parse_private(bytes.expose()) {
             Ok(set) => {
                 for key in symmetric_keys(bytes.expose()) {

@@ -21,12 +21,15 @@ pub use routes::Rule;
 pub use store::{RevocationSettings, StoreSettings};
 
 use super::fault::Faults;
+use super::files;
 use super::gather::Written;
 use super::loaded::{Loaded, Places};
-use super::secrets::Environment;
+use super::schema::value::SecretRef;
+use super::secrets::{self, Environment};
 use super::site::Site;
 use super::warning::Warning;
 use crate::issuer::Registry;
+use crate::secret::Secret;
 use names::Names;
 
 /// What every file of this directory works with.
@@ -37,6 +40,26 @@ struct Workbench<'e> {
 }
 
 impl Workbench<'_> {
+    /// The bytes `reference` stands for; `None` after a fault at `site`.
+    fn secret(&mut self, reference: &SecretRef, site: &Site) -> Option<Secret<Vec<u8>>> {
+        self.warn_of_readers(reference, site);
+        secrets::read(reference, site, self.environment, self.faults)
+    }
+
+    /// As [`secret`](Self::secret), for one line of text.
+    fn secret_line(&mut self, reference: &SecretRef, site: &Site) -> Option<Secret<Vec<u8>>> {
+        self.warn_of_readers(reference, site);
+        secrets::read_line(reference, site, self.environment, self.faults)
+    }
+
+    fn warn_of_readers(&mut self, reference: &SecretRef, site: &Site) {
+        if let SecretRef::File(path) = reference
+            && files::is_open_to_all(&files::locate(path, site))
+        {
+            self.warn(site, "names a file that every user of this machine may read");
+        }
+    }
+
     fn warn(&mut self, site: &Site, weakness: impl Into<String>) {
         self.warnings.push(Warning::new(site, weakness));
     }

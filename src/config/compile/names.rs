@@ -24,6 +24,8 @@ impl Names {
         once(issuers.iter().map(|item| (&item.site, item.value.name.as_ref())), faults);
         once(written.upstreams.iter().map(|item| (&item.site, item.value.name.as_ref())), faults);
         once(written.routes.iter().map(|item| (&item.site, item.value.name.as_ref())), faults);
+        number(issuers.len(), &written.root.key("issuers"), faults);
+        number(written.upstreams.len(), &written.root.key("upstreams"), faults);
         let upstreams = written.upstreams.iter().map(|item| item.value.name.clone()).collect();
         Self { listeners, issuers, upstreams }
     }
@@ -44,6 +46,13 @@ impl Names {
     pub fn listener(&self, name: &Name, site: &Site, faults: &mut Faults) -> Option<usize> {
         let names: Vec<Option<&Name>> = self.listeners.iter().map(|item| item.value.name.as_ref()).collect();
         find(name, &names, "listener", site, faults)
+    }
+}
+
+/// Issuers and upstreams are numbered in 16 bits.
+fn number(count: usize, site: &Site, faults: &mut Faults) {
+    if count > usize::from(u16::MAX) {
+        faults.push(site, "are more than 65535", "split the gateway in two");
     }
 }
 
@@ -69,7 +78,7 @@ fn find(name: &Name, names: &[Option<&Name>], kind: &str, site: &Site, faults: &
     if found.is_none() && names.iter().all(Option::is_some) {
         let known: Vec<&str> = names.iter().filter_map(|name| name.map(Name::as_str)).collect();
         let remedy = match known.as_slice() {
-            [] => format!("add an {kind} of that name"),
+            [] => format!("add that {kind}"),
             _ => format!("write one of `{}`, or add that {kind}", known.join("`, `")),
         };
         faults.push(site, format!("names {kind} `{name}`, which does not exist"), remedy);

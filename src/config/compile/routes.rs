@@ -41,6 +41,7 @@ impl Rules {
 /// Compiles the routes of all files; `None` after a fault.
 pub fn compile(written: &Written, names: &Names, faults: &mut Faults) -> Option<Rules> {
     access::check_defaults(written, names, faults);
+    identity::check_defaults(written, faults);
     if written.routes.is_empty() && written.gateway.include.is_none() {
         faults.push_missing(
             &written.root.key("routes"),

@@ -2,11 +2,11 @@
 
 use super::server::positive;
 use super::{Workbench, certificates};
+use crate::config::files;
 use crate::config::gather::Written;
 use crate::config::schema::store::{Redis, Store};
 use crate::config::schema::value::{Duration as WrittenDuration, SecretRef};
 use crate::config::site::Site;
-use crate::config::{files, secrets};
 use crate::secret::Secret;
 use crate::store::{RedisSettings, RedisUrl, Servers, SettingsError};
 use crate::upstream::Timeouts;
@@ -159,7 +159,7 @@ fn longest_connect(written: &Written) -> Duration {
 /// A credential; `None` if there is none, and after a fault.
 fn credential(reference: Option<&SecretRef>, site: &Site, bench: &mut Workbench<'_>) -> Option<Secret<String>> {
     let reference = reference?;
-    let bytes = secrets::read_line(reference, site, bench.environment, bench.faults)?;
+    let bytes = bench.secret_line(reference, site)?;
     let text = String::from_utf8(bytes.expose().clone()).ok();
     if text.is_none() {
         bench.faults.push(site, format!("names `{reference}`, which is not UTF-8"), "put text there");

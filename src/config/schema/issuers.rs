@@ -18,7 +18,8 @@ pub struct Issuer {
     /// The audiences of which a token must name at least one in `aud`.
     #[schemars(required, length(min = 1))]
     pub audiences: Option<List<Line>>,
-    /// Where the issuer's keys come from, exactly one of its keys. Sealed tokens may name `token.decryption_keys` instead.
+    /// Where the issuer's keys come from: exactly one of its keys. Sealed tokens may name `token.decryption_keys`
+    /// instead.
     pub keys: Option<IssuerKeys>,
     /// What the issuer's tokens look like; anything else is refused before any cryptography.
     #[schemars(required)]

@@ -37,8 +37,8 @@ pub struct Embedded {
 #[serde(deny_unknown_fields)]
 pub struct Redis {
     /// The server: `redis://HOST:PORT`, or `rediss://HOST:PORT` for TLS; credentials are keys of their own.
-    #[schemars(required, extend("x-is" = "the URL of a Redis server", "x-write" = "`redis://HOST:PORT` or `rediss://HOST:PORT`",
-        "examples" = ["redis://127.0.0.1:6379"]))]
+    #[schemars(required, extend("x-is" = "the URL of a Redis server",
+        "x-write" = "`redis://HOST:PORT` or `rediss://HOST:PORT`", "examples" = ["redis://127.0.0.1:6379"]))]
     pub url: Option<Line>,
     /// The user name.
     pub username: Option<SecretRef>,

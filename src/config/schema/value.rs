@@ -77,7 +77,8 @@ text_type! {
 
 text_type! {
     /// A host name, or `*.` and a host name.
-    HostPattern, is: "a host name", write: "a name without scheme and port, such as `api.example.com` or `*.example.com`",
+    HostPattern, is: "a host name",
+    write: "a name without scheme and port, such as `api.example.com` or `*.example.com`",
     pattern: r"^(\*\.)?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$|^\[[0-9A-Fa-f:.]+\]$", examples: &["api.example.com"]
 }
 

@@ -10,16 +10,16 @@ pub(super) struct Fault {
     pub error: StoreError,
     /// Whether Redis may have carried it out all the same.
     pub maybe_done: bool,
-    /// Whether the server is not, or not any more, the one to ask: connect anew.
-    pub wrong_server: bool,
+    /// Whether to connect anew: the connection is gone or out of step, or the server is not the one to ask any more.
+    pub broken: bool,
 }
 
 impl Fault {
-    /// An answer that makes no sense. What was done is not known.
-    pub(super) const NONSENSE: Self = Self { error: StoreError::Refused, maybe_done: true, wrong_server: false };
+    /// An answer that makes no sense. What was done is not known, and the next answer may belong to another question.
+    pub(super) const NONSENSE: Self = Self { error: StoreError::Refused, maybe_done: true, broken: true };
 
-    const fn refused(error: StoreError, wrong_server: bool) -> Self {
-        Self { error, maybe_done: false, wrong_server }
+    const fn refused(error: StoreError, broken: bool) -> Self {
+        Self { error, maybe_done: false, broken }
     }
 }
 
@@ -46,10 +46,7 @@ impl From<RedisError> for Fault {
                 let first = error.into_server_errors().and_then(|errors| errors.first().cloned());
                 first.map_or(Self::NONSENSE, |(_, error)| Self::from(&error))
             }
-            ErrorKind::Io if error.is_timeout() => {
-                Self { error: StoreError::Timeout, maybe_done: true, wrong_server: false }
-            }
-            ErrorKind::Io => Self { error: StoreError::Connection, maybe_done: true, wrong_server: false },
+            ErrorKind::Io => Self { error: StoreError::Connection, maybe_done: true, broken: true },
             _ => Self::NONSENSE,
         }
     }
@@ -90,7 +87,11 @@ impl OpenError {
 
 impl From<Fault> for OpenError {
     fn from(fault: Fault) -> Self {
-        if fault.wrong_server { Self::NotPrimary } else { Self::Refused(fault.error) }
+        match fault {
+            Fault { broken: true, maybe_done: true, .. } => Self::Dial(std::io::ErrorKind::ConnectionReset),
+            Fault { broken: true, .. } => Self::NotPrimary,
+            Fault { error, .. } => Self::Refused(error),
+        }
     }
 }
 
@@ -103,7 +104,5 @@ mod tests {
     fn only_a_lost_answer_leaves_doubt() {
         let lost = Fault::from(RedisError::from(io::Error::from(io::ErrorKind::BrokenPipe)));
         assert!(lost.maybe_done && lost.error == StoreError::Connection);
-        let late = Fault::from(RedisError::from(io::Error::from(io::ErrorKind::TimedOut)));
-        assert!(late.maybe_done && late.error == StoreError::Timeout);
     }
 }

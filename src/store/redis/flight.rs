@@ -103,7 +103,7 @@ impl Inner {
                 (doubt.map_or(fresh, ClaimAnswer::Unknown), Landing::Fresh { owner, epoch, answered: doubt.is_none() })
             }
             Err((fault, landing)) => {
-                if fault.wrong_server {
+                if fault.broken {
                     session.close();
                 }
                 (ClaimAnswer::Unknown(fault.error), landing)

@@ -181,7 +181,7 @@ impl Inner {
             }
             let watch = Stopwatch::start();
             let answers = if session.line().is_closed() {
-                vec![Err(Fault { error: StoreError::Connection, maybe_done: false, wrong_server: false }); dues.len()]
+                vec![Err(Fault { error: StoreError::Connection, maybe_done: false, broken: false }); dues.len()]
             } else {
                 self.claims.release(&mut session.lane(), &self.keys, &dues).await
             };

@@ -122,7 +122,7 @@ impl Session {
         self.probe(inner).await.map_err(|error| Fault {
             error: error.as_store_error(),
             maybe_done: true,
-            wrong_server: error == OpenError::NotPrimary,
+            broken: matches!(error, OpenError::Dial(_) | OpenError::NotPrimary),
         })?;
         inner.memory.epoch().ok_or(Fault::NONSENSE)
     }
