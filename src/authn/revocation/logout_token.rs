@@ -133,8 +133,11 @@ impl LogoutToken {
     }
 
     /// The revocation that carries it out: of the session, or of everything the subject had until then.
+    ///
+    /// Its id is that of the notice, so that carrying one out twice is one revocation.
     #[must_use]
-    pub fn revocation(&self, id: RevocationId, now: UnixTime) -> Revocation {
+    pub fn revocation(&self, now: UnixTime) -> Revocation {
+        let id = RevocationId::from_bits(u128::from_be_bytes(*self.nonce().key.as_bytes()));
         let contract = &self.profile.contract;
         let lifetime = contract.max_lifetime.unwrap_or(KEPT_WITHOUT_LIFETIME);
         let expires_at = now.plus(lifetime).plus(contract.leeway);
@@ -225,12 +228,12 @@ pub(super) mod tests {
             self.judge(&self.header(), claims).unwrap_err()
         }
 
-        fn header(&self) -> Value {
+        pub(in super::super) fn header(&self) -> Value {
             json!({ "alg": "ES256", "kid": self.key["kid"], "typ": "logout+jwt" })
         }
     }
 
-    fn notice() -> Value {
+    pub(in super::super) fn notice() -> Value {
         json!({
             "iss": "https://idp", "aud": "gateway", "iat": NOW, "exp": NOW + 120, "jti": "n1", "sub": "alice",
             "events": { EVENT: {} },
@@ -253,7 +256,7 @@ pub(super) mod tests {
     fn a_notice_without_a_session_revokes_what_the_subject_had_until_then() {
         let provider = Provider::new(Some(Duration::from_secs(300)));
         let notice = provider.judge(&provider.header(), &notice()).unwrap();
-        let made = notice.revocation(RevocationId::from_bits(1), at(NOW));
+        let made = notice.revocation(at(NOW));
         let target = Target::Subject { subject: "alice", issued_before: at(NOW + 1) };
         assert_eq!(made, Revocation::new(made.id, "https://idp", target, at(NOW + 310), at(NOW)));
         assert_eq!(notice.nonce().key, NonceKey::new("logout", "https://idp", "n1"));
@@ -269,7 +272,7 @@ pub(super) mod tests {
             claims
         }] {
             let made = provider.judge(&provider.header(), &claims).unwrap();
-            let made = made.revocation(RevocationId::from_bits(1), at(NOW));
+            let made = made.revocation(at(NOW));
             let expires_at = at(NOW + 10).plus(KEPT_WITHOUT_LIFETIME);
             assert_eq!(made, Revocation::new(made.id, "https://idp", Target::Session("s1"), expires_at, at(NOW)));
         }

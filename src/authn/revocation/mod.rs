@@ -7,10 +7,12 @@
 mod follow;
 mod index;
 mod list;
+pub mod logout;
 pub mod logout_token;
 pub mod presented;
 
 pub use follow::{Followed, Follower};
+pub use logout::{LogoutRefusal, log_out};
 pub use logout_token::{LogoutError, LogoutToken};
 pub use presented::{NotRevocable, revocation_of};
 
