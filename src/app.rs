@@ -7,7 +7,7 @@
 mod revocations;
 
 use crate::admin::{self, Admin, Readiness, Source};
-use crate::authn::{OnLoss, ReplayGuard, ReplayMode, Revocations, VerdictCache};
+use crate::authn::{OnLoss, ReplayGuard, ReplayMode, RevocationPolicy, Revocations, VerdictCache};
 use crate::clock::{Clock, Stopwatch, SystemClock};
 use crate::config::{Loaded, StoreSettings};
 use crate::decision::{Access, Endpoints, Recollection, RoutePolicy, Snapshot};
@@ -308,6 +308,11 @@ impl Source for Live {
             readiness.ready &= !snapshot.policies.iter().any(is_closed);
             readiness.reasons.push(format!("the nonce store does not answer: {error}"));
         }
+        let list = &self.shared.memory.revocations;
+        if list.is_stale(self.shared.clock.now()) {
+            readiness.ready &= !snapshot.policies.iter().any(insists_on_revocations);
+            readiness.reasons.push("the list of revocations is out of date".to_owned());
+        }
         let keyless = issuers(&snapshot, &*self.shared.clock).into_iter().filter(|(_, keys)| *keys == 0);
         readiness.reasons.extend(keyless.map(|(name, _)| format!("issuer {name} has no keys that may be believed")));
         readiness
@@ -318,6 +323,9 @@ impl Source for Live {
         if let Some(epoch) = self.store().epoch() {
             metrics.store_epoch(epoch);
         }
+        let (list, now) = (&self.shared.memory.revocations, self.shared.clock.now());
+        list.purge(now);
+        metrics.revocations(list.len(), list.age(now));
         for (name, keys) in issuers(&self.snapshot(), &*self.shared.clock) {
             metrics.issuer(&name, keys);
         }
@@ -329,6 +337,10 @@ fn replay(policy: &RoutePolicy) -> ReplayMode {
         Access::Guarded(guard) => guard.replay,
         Access::Public => ReplayMode::None,
     }
+}
+
+fn insists_on_revocations(policy: &RoutePolicy) -> bool {
+    matches!(&policy.access, Access::Guarded(guard) if guard.revocation == RevocationPolicy::Required)
 }
 
 fn is_closed(policy: &RoutePolicy) -> bool {

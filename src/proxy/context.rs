@@ -9,6 +9,7 @@ use crate::request::RequestId;
 use crate::route::RouteId;
 use crate::store::Receipt;
 use crate::telemetry::Outcome;
+use http::StatusCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -32,6 +33,8 @@ pub(super) enum Verdict {
     Open,
     /// It may be forwarded.
     Permitted(Permit),
+    /// It was for an endpoint of our own, which answered so.
+    Served(StatusCode),
     /// It was refused; or its forwarding failed, which ends a permit.
     Denied(Denial),
 }
@@ -137,6 +140,9 @@ impl Context {
             Verdict::Denied(denial) => {
                 (denial.route, denial.issuer, Outcome::refused(denial.reason), Some(denial.reason))
             }
+            Verdict::Served(status) if status.is_success() => (None, None, Outcome::Public, None),
+            Verdict::Served(status) if status.is_server_error() => (None, None, Outcome::Error, None),
+            Verdict::Served(_) => (None, None, Outcome::Denied, None),
             Verdict::Open => (None, None, Outcome::Error, None),
         }
     }

@@ -5,6 +5,7 @@
 
 mod context;
 mod egress;
+mod endpoints;
 mod failure;
 mod generation;
 mod guard;
@@ -27,6 +28,7 @@ use crate::telemetry::Metrics;
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use context::Verdict;
+use endpoints::Own;
 use ingress::Arrival;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::modules::http::HttpModules;
@@ -145,6 +147,13 @@ impl ProxyHttp for Gateway {
 
     /// The decision: made once, before anything is sent anywhere.
     async fn request_filter(&self, session: &mut Session, context: &mut Context) -> Result<bool> {
+        if let Some(own) = Own::of(session.req_header()) {
+            match self.serve(own, session.as_downstream_mut(), context).await? {
+                Ok(status) => context.verdict = Verdict::Served(status),
+                Err(denial) => self.refuse(session.as_downstream_mut(), context, denial).await,
+            }
+            return Ok(true);
+        }
         let judged = self.judge(session.as_downstream(), context).await;
         record::decision(context, &judged);
         match judged {

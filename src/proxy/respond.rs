@@ -36,6 +36,17 @@ pub(super) async fn refuse(session: &mut ServerSession, denial: &Denial, to: Add
     write(session, header, text).await
 }
 
+/// Writes the bare status with which an endpoint of our own answers a program.
+pub(super) async fn acknowledge(session: &mut ServerSession, status: StatusCode, to: Addressee<'_>) -> Result<()> {
+    if status == StatusCode::OK {
+        return write(session, head(status, 0, to)?, Bytes::new()).await;
+    }
+    let text = problem(status, to.request_id);
+    let mut header = head(status, text.len(), to)?;
+    header.insert_header("Content-Type", "application/problem+json")?;
+    write(session, header, Bytes::from(text)).await
+}
+
 /// Writes the redirect to `location` (RFC 9110 §15.4.9).
 pub(super) async fn redirect(session: &mut ServerSession, location: &str, to: Addressee<'_>) -> Result<()> {
     keep_or_close(session, Reason::PlaintextToken);

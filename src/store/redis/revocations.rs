@@ -192,15 +192,15 @@ impl RedisRevocations {
             return Ok(Watched::Reconnected);
         }
         let Some(watcher) = place.as_mut() else { return Err(StoreError::Connection) };
-        let watched = match timeout(patience, watcher.subscription.next()).await {
+        let told = match timeout(patience, watcher.subscription.next()).await {
             Ok(Some(message)) => Ok(parse(&message).unwrap_or(Watched::Reconnected)),
             Ok(None) => Err(StoreError::Connection),
             Err(_) => self.timed("revocations", self.mark(&watcher.session)).await.map(Watched::Stands),
         };
-        if !watcher.is_sound_after(&watched) {
+        if !watcher.is_sound_after(&told) {
             *place = None;
         }
-        watched
+        told
     }
 
     async fn subscribe(&self) -> Result<Subscription, StoreError> {
@@ -226,8 +226,8 @@ impl RedisRevocations {
 }
 
 impl Watcher {
-    fn is_sound_after(&mut self, watched: &Result<Watched, StoreError>) -> bool {
-        match watched {
+    fn is_sound_after(&mut self, told: &Result<Watched, StoreError>) -> bool {
+        match told {
             Ok(Watched::Added { after, .. }) => {
                 self.heard = Some(*after);
                 true

@@ -10,6 +10,7 @@ use crate::clock::{Clock, UnixTime};
 use crate::store::StoreError;
 use async_trait::async_trait;
 use std::collections::HashSet;
+use std::fmt::Write as _;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
@@ -120,8 +121,7 @@ impl Shared {
         // Opened each time: whatever replaced the file meanwhile is what is added to.
         let mut file = OpenOptions::new().append(true).create(true).mode(MODE).open(&self.path)?;
         let end = file.metadata()?.len();
-        let lines: String = changes.iter().map(|change| format!("{change}\n")).collect();
-        if let Err(error) = file.write_all(lines.as_bytes()).and_then(|()| file.sync_data()) {
+        if let Err(error) = file.write_all(lines(changes).as_bytes()).and_then(|()| file.sync_data()) {
             size.damaged = file.set_len(end).and_then(|()| file.sync_data()).is_err();
             return Err(error);
         }
@@ -144,8 +144,7 @@ impl Shared {
         let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(MODE).open(&new)?;
         // The mode of an existing file is what it was.
         file.set_permissions(fs::Permissions::from_mode(MODE))?;
-        let lines: String = kept.iter().map(|change| format!("{change}\n")).collect();
-        file.write_all(lines.as_bytes())?;
+        file.write_all(lines(&kept).as_bytes())?;
         file.sync_all()?;
         fs::rename(&new, &self.path)?;
         if let Some(directory) = self.path.parent() {
@@ -154,6 +153,14 @@ impl Shared {
         }
         Ok(Size { lines: kept.len(), limit: kept.len() * 2 + GROWN, damaged: false })
     }
+}
+
+fn lines(changes: &[Change]) -> String {
+    changes.iter().fold(String::new(), |mut lines, change| {
+        // Writing to a String can't fail.
+        let _ = writeln!(lines, "{change}");
+        lines
+    })
 }
 
 /// What of `changes` still counts. A revocation that was taken back goes with its tombstone: nobody else has it.
