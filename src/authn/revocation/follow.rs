@@ -91,7 +91,11 @@ impl<'r> Follower<'r> {
                 self.revocations.learn(&changes, clock.now());
                 self.known = self.known.and_then(|known| beyond(known, before, after));
             }
-            Watched::Stands(mark) => self.known = self.known.filter(|known| *known == mark),
+            Watched::Stands(mark) => {
+                // Two empty stores look alike: one that holds nothing lacks whatever we have.
+                let lacks_ours = mark.epoch == UnixTime::default() && self.revocations.has_records();
+                self.known = self.known.filter(|known| *known == mark && !lacks_ours);
+            }
             Watched::Reconnected => self.known = None,
         }
         if self.known.is_some() && asked_at.since(self.read_at) < READ_EVERY {
@@ -108,7 +112,8 @@ impl<'r> Follower<'r> {
         self.revocations.learn(&reading.changes, now);
         let missing = self.revocations.missing_from(&reading.changes, now);
         self.write_back(&missing).await?;
-        let forgot = self.epoch.replace(reading.mark.epoch).is_some_and(|epoch| epoch != reading.mark.epoch);
+        let before = self.epoch.replace(reading.mark.epoch).unwrap_or_default();
+        let forgot = before != UnixTime::default() && before != reading.mark.epoch;
         self.known = Some(reading.mark);
         self.read_at = now;
         self.revocations.in_step_at(now);
@@ -156,6 +161,7 @@ mod tests {
     struct Shared {
         records: BTreeSet<String>,
         epoch: i64,
+        next_epoch: i64,
         changes: u64,
         pushed: Vec<(Mark, Mark, Vec<Change>)>,
     }
@@ -166,7 +172,7 @@ mod tests {
         }
 
         fn empty(&mut self) {
-            *self = Self { epoch: self.epoch + 1, ..Self::default() };
+            *self = Self { next_epoch: self.next_epoch + 1, ..Self::default() };
         }
     }
 
@@ -191,6 +197,10 @@ mod tests {
                 return Err(StoreError::Connection);
             }
             let mut shared = self.shared.lock().unwrap();
+            if shared.epoch == 0 {
+                shared.next_epoch += 1;
+                shared.epoch = shared.next_epoch;
+            }
             let before = shared.mark();
             let new: Vec<Change> =
                 changes.iter().filter(|change| shared.records.insert(change.to_string())).copied().collect();
@@ -328,10 +338,12 @@ mod tests {
         pair.steps(&mut second);
         assert_eq!(pair.known(), [599, 599]);
         pair.shared.lock().unwrap().empty();
-        assert_eq!(pair.steps(&mut first), [Followed::WroteBack { records: 600, forgot: true }]);
+        // The first has not even heard yet that there was a list.
+        assert_eq!(pair.steps(&mut first), [Followed::WroteBack { records: 600, forgot: false }]);
         assert_eq!(pair.known(), [599, 599]);
         assert_eq!(pair.shared.lock().unwrap().records.len(), 600);
         assert_eq!(pair.steps(&mut second), [Followed::WroteBack { records: 0, forgot: true }]);
+        assert_eq!(pair.steps(&mut first), [], "and that is all there is to tell");
     }
 
     #[test]

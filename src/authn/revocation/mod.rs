@@ -197,6 +197,11 @@ impl Revocations {
         self.lock().missing_from(known, now)
     }
 
+    /// True when there is a record of any kind, a tombstone included.
+    fn has_records(&self) -> bool {
+        self.lock().changes().next().is_some()
+    }
+
     /// Notes that the list holds everything the store held at `moment`.
     fn in_step_at(&self, moment: UnixTime) {
         self.in_step.store(moment.as_millis(), Ordering::Relaxed);

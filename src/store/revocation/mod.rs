@@ -240,7 +240,8 @@ impl Change {
 /// Where a shared list stands. Two equal marks mean that nothing was added in between, as long as it is the same store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mark {
-    /// The revocation epoch: when the store's list began. Another one means that the store has forgotten.
+    /// The revocation epoch: when the store's list began, zero where it has none. Another one means that the store has
+    /// forgotten.
     pub epoch: UnixTime,
     /// How many records were added since.
     pub changes: u64,
