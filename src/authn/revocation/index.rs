@@ -27,7 +27,11 @@ type Shard = HashMap<RevocationKey, Rules, BuildHasherDefault<Leading>>;
 #[derive(Clone)]
 enum Rules {
     One(Rule),
-    Many(Vec<Rule>),
+    /// Somebody logs out everywhere a hundred times a day: a look-up asks only those that no other rule covers.
+    Many {
+        all: Vec<Rule>,
+        uncovered: Vec<Rule>,
+    },
 }
 
 /// One revocation, as far as a look-up needs it.
@@ -41,12 +45,62 @@ pub(super) struct Rule {
     pub(super) expires_at: UnixTime,
 }
 
+impl Rule {
+    /// True when whatever `other` concerns, now or later, this one concerns too.
+    fn covers(&self, other: &Self) -> bool {
+        let reaches = match (self.issued_before, other.issued_before) {
+            (None, _) => true,
+            (Some(_), None) => false,
+            (Some(own), Some(other)) => own >= other,
+        };
+        reaches && self.expires_at >= other.expires_at
+    }
+}
+
 impl Rules {
-    fn as_slice(&self) -> &[Rule] {
+    fn of(all: Vec<Rule>) -> Option<Self> {
+        let mut uncovered = Vec::new();
+        all.iter().for_each(|rule| add_uncovered(&mut uncovered, *rule));
+        match all.as_slice() {
+            [] => None,
+            [rule] => Some(Self::One(*rule)),
+            _ => Some(Self::Many { all, uncovered }),
+        }
+    }
+
+    fn all(&self) -> &[Rule] {
         match self {
             Self::One(rule) => std::slice::from_ref(rule),
-            Self::Many(rules) => rules,
+            Self::Many { all, .. } => all,
         }
+    }
+
+    fn uncovered(&self) -> &[Rule] {
+        match self {
+            Self::One(rule) => std::slice::from_ref(rule),
+            Self::Many { uncovered, .. } => uncovered,
+        }
+    }
+
+    fn add(&mut self, rule: Rule) {
+        match self {
+            Self::One(first) => {
+                let (all, mut uncovered) = (vec![*first, rule], vec![*first]);
+                add_uncovered(&mut uncovered, rule);
+                *self = Self::Many { all, uncovered };
+            }
+            Self::Many { all, uncovered } => {
+                all.push(rule);
+                add_uncovered(uncovered, rule);
+            }
+        }
+    }
+}
+
+fn add_uncovered(uncovered: &mut Vec<Rule>, rule: Rule) {
+    if !uncovered.iter().any(|other| other.covers(&rule)) {
+        uncovered.retain(|other| !rule.covers(other));
+        uncovered.push(rule);
     }
 }
 
@@ -62,9 +116,9 @@ impl Index {
     }
 
     /// The first rule under `key` of which `applies` is true.
-    pub(super) fn find(&self, key: RevocationKey, applies: impl Fn(&Rule) -> bool) -> Option<RevocationId> {
+    pub(super) fn find(&self, key: RevocationKey, mut applies: impl FnMut(&Rule) -> bool) -> Option<RevocationId> {
         let shard = self.shards.get(shard_of(key))?.load();
-        shard.get(&key)?.as_slice().iter().find(|rule| applies(rule)).map(|rule| rule.id)
+        shard.get(&key)?.uncovered().iter().find(|rule| applies(rule)).map(|rule| rule.id)
     }
 
     /// Enters `added` and strikes out `removed`, each small map once.
@@ -104,22 +158,16 @@ fn enter(shard: &mut Shard, revocation: &Revocation) {
     let rule = Rule { id, issued_before, expires_at };
     match shard.get_mut(&revocation.key) {
         None => drop(shard.insert(revocation.key, Rules::One(rule))),
-        Some(Rules::Many(rules)) => rules.push(rule),
-        Some(rules) => {
-            let mut many = rules.as_slice().to_vec();
-            many.push(rule);
-            *rules = Rules::Many(many);
-        }
+        Some(rules) => rules.add(rule),
     }
 }
 
 fn strike_out(shard: &mut Shard, revocation: &Revocation) {
     let Some(rules) = shard.get_mut(&revocation.key) else { return };
-    let rest: Vec<Rule> = rules.as_slice().iter().filter(|rule| rule.id != revocation.id).copied().collect();
-    match rest.as_slice() {
-        [] => drop(shard.remove(&revocation.key)),
-        [rule] => *rules = Rules::One(*rule),
-        _ => *rules = Rules::Many(rest),
+    let rest = rules.all().iter().filter(|rule| rule.id != revocation.id).copied().collect();
+    match Rules::of(rest) {
+        Some(rest) => *rules = rest,
+        None => drop(shard.remove(&revocation.key)),
     }
 }
 
@@ -167,6 +215,33 @@ mod tests {
         assert!(!index.is_empty(RevocationKind::Token) && index.is_empty(RevocationKind::Session));
         index.change(&[], &all[1000..]);
         assert!(index.is_empty(RevocationKind::Token) && found(&index, "1000").is_none());
+    }
+
+    #[test]
+    fn a_look_up_asks_only_what_no_other_rule_covers() {
+        let at = UnixTime::from_seconds;
+        let dated = |id, issued_before, expires_at| {
+            let target = Target::Issuer { issued_before: at(issued_before) };
+            Revocation::new(RevocationId::from_bits(id), "https://i", target, at(expires_at), at(0))
+        };
+        let index = Index::new();
+        let key = dated(0, 0, 0).key;
+        let asked = || {
+            let mut asked = Vec::new();
+            index.find(key, |rule| {
+                asked.push(rule.id);
+                false
+            });
+            asked.sort();
+            asked
+        };
+        let [early, late, long] = [dated(1, 10, 20), dated(2, 11, 21), dated(3, 9, 30)];
+        index.change(&[early, late, long], &[]);
+        assert_eq!(asked(), [late.id, long.id]);
+        index.change(&[], &[late]);
+        assert_eq!(asked(), [early.id, long.id], "what was covered counts again");
+        index.change(&[], &[long]);
+        assert_eq!(asked(), [early.id]);
     }
 
     #[test]
