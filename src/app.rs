@@ -7,10 +7,12 @@
 mod revocations;
 
 use crate::admin::{self, Admin, Readiness, Source};
-use crate::authn::{OnLoss, ReplayGuard, ReplayMode, RevocationPolicy, Revocations, VerdictCache};
+use crate::authn::{
+    BindingRule, DpopNonces, OnLoss, ProofKeys, ReplayGuard, ReplayMode, RevocationPolicy, Revocations, VerdictCache,
+};
 use crate::clock::{Clock, Stopwatch, SystemClock};
 use crate::config::{Loaded, StoreSettings};
-use crate::decision::{Access, Endpoints, Recollection, RoutePolicy, Snapshot};
+use crate::decision::{Access, Endpoints, Guard, Recollection, RoutePolicy, Snapshot};
 use crate::issuer::{Form, IssuerProfile};
 use crate::observe::Observer;
 use crate::proxy::{self, Generation, InFlight, ListenerKind, ListenerSettings, Shared};
@@ -43,6 +45,8 @@ const LOCAL_CLAIMS: usize = 100_000;
 /// How many verdicts are remembered, and how many bytes of tokens they may stand for.
 const VERDICTS: usize = 100_000;
 const VERDICT_BYTES: u64 = 256 * 1024 * 1024;
+/// How many clients' proof keys are kept imported: some 2 KiB each.
+const PROOF_KEYS: usize = 10_000;
 /// How often a shutdown looks whether the last request is done.
 const DRAIN_STEP: Duration = Duration::from_millis(20);
 
@@ -89,7 +93,7 @@ pub fn run(loaded: Loaded) -> Result<(), AppError> {
 /// What a decision rests on under `loaded`, for one who only wants to ask: `explain` without a running gateway.
 pub fn snapshot(mut loaded: Loaded) -> Result<Snapshot, AppError> {
     let upstreams = Upstreams::new(std::mem::take(&mut loaded.upstreams), GENERATION)?;
-    Ok(loaded.into_snapshot(GENERATION, Arc::new(upstreams)))
+    Ok(loaded.into_snapshot(GENERATION, Arc::new(upstreams), Arc::new(DpopNonces::random()?)))
 }
 
 /// Connections that are still open are cut: the grace they had is over.
@@ -102,6 +106,7 @@ fn end(runtime: Runtime) {
 struct App {
     services: Vec<Box<dyn Service>>,
     addresses: Vec<SocketAddr>,
+    redis: Option<Arc<RedisStore>>,
     shared: Arc<Shared>,
     draining: Arc<AtomicBool>,
 }
@@ -112,22 +117,25 @@ impl App {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         metrics.generation(GENERATION, true);
         note_certificates(&loaded.listeners, &metrics);
-        let (store, revocations) = stores(&loaded, &clock, &metrics)?;
+        let Stores { claims, redis, revocations } = Stores::of(&loaded, &clock, &metrics)?;
         let memory = Arc::new(Recollection {
-            replay: ReplayGuard::new(store, LOCAL_CLAIMS),
+            replay: ReplayGuard::new(claims, LOCAL_CLAIMS),
             verdicts: VerdictCache::new(VERDICTS, VERDICT_BYTES)?,
+            proof_keys: ProofKeys::new(PROOF_KEYS),
             revocations,
         });
         let (listeners, admin_settings, settings) =
             (loaded.listeners.clone(), loaded.admin.clone(), loaded.server.clone());
         let upstreams = Arc::new(Upstreams::new(std::mem::take(&mut loaded.upstreams), GENERATION)?);
-        let snapshot = loaded.into_snapshot(GENERATION, Arc::clone(&upstreams) as Arc<dyn Endpoints>);
+        let endpoints = Arc::clone(&upstreams) as Arc<dyn Endpoints>;
+        let snapshot = loaded.into_snapshot(GENERATION, endpoints, Arc::new(DpopNonces::random()?));
         let shared = Arc::new(Shared {
             generation: ArcSwap::from_pointee(Generation::new(snapshot, upstreams, &metrics)),
             memory: Arc::clone(&memory),
             metrics: Arc::clone(&metrics),
             clock: Arc::clone(&clock),
             settings,
+            listeners: listeners.clone(),
             in_flight: InFlight::default(),
         });
         let draining = Arc::new(AtomicBool::new(false));
@@ -137,12 +145,17 @@ impl App {
         services.extend(admin::services(&admin_settings, &admin));
         let public = listeners.iter().map(|listener| listener.address);
         let addresses = public.chain([admin_settings.address]).chain(admin_settings.metrics_address).collect();
-        Ok(Self { services, addresses, shared, draining })
+        Ok(Self { services, addresses, redis, shared, draining })
     }
 
     async fn serve(self) -> Result<(), AppError> {
         let sockets = bind(&self.addresses)?;
         let mut orders = Orders::new()?;
+        if let Some(redis) = &self.redis {
+            // Readiness asks for the connection before any request does. Without one the gateway starts all the same:
+            // what does not need the store is served, and the store goes on trying.
+            let _ = redis.connect().await;
+        }
         let (list, clock) = (&self.shared.memory.revocations, &self.shared.clock);
         revocations::load(list, &**clock).await;
         tokio::spawn(revocations::follow(Arc::clone(list), Arc::clone(clock)));
@@ -173,22 +186,28 @@ async fn start(mut service: Box<dyn Service>, sockets: ListenFds, ending: Shutdo
     service.start_service(Some(sockets), ending, 1).await;
 }
 
-/// What remembers spent and revoked tokens; a Redis is connected when it is first used, inside the runtime that uses it.
-fn stores(
-    loaded: &Loaded,
-    clock: &Arc<dyn Clock>,
-    metrics: &Arc<Metrics>,
-) -> Result<(Arc<dyn Store>, Arc<Revocations>), AppError> {
-    let observer = Arc::clone(metrics) as Arc<dyn Observer>;
-    match &loaded.store {
-        StoreSettings::Embedded { max_entries } => {
-            let revocations = revocations::in_file(loaded.revocations.file.as_deref(), clock)?;
-            Ok((Arc::new(EmbeddedStore::new(*max_entries, clock.now()).observed(observer)), revocations))
-        }
-        StoreSettings::Redis(settings) => {
-            let store = RedisStore::new((**settings).clone(), Arc::clone(clock), observer)?;
-            let revocations = revocations::in_redis(store.revocations(), &loaded.revocations);
-            Ok((Arc::new(store), revocations))
+/// What remembers spent and revoked tokens.
+struct Stores {
+    claims: Arc<dyn Store>,
+    /// The same once more where it is a Redis, which is connected inside the runtime.
+    redis: Option<Arc<RedisStore>>,
+    revocations: Arc<Revocations>,
+}
+
+impl Stores {
+    fn of(loaded: &Loaded, clock: &Arc<dyn Clock>, metrics: &Arc<Metrics>) -> Result<Self, AppError> {
+        let observer = Arc::clone(metrics) as Arc<dyn Observer>;
+        match &loaded.store {
+            StoreSettings::Embedded { max_entries } => {
+                let store = EmbeddedStore::new(*max_entries, clock.now()).observed(observer);
+                let revocations = revocations::in_file(loaded.revocations.file.as_deref(), clock)?;
+                Ok(Self { claims: Arc::new(store), redis: None, revocations })
+            }
+            StoreSettings::Redis(settings) => {
+                let redis = Arc::new(RedisStore::new((**settings).clone(), Arc::clone(clock), observer)?);
+                let revocations = revocations::in_redis(redis.revocations(), &loaded.revocations);
+                Ok(Self { claims: Arc::clone(&redis) as Arc<dyn Store>, redis: Some(redis), revocations })
+            }
         }
     }
 }
@@ -303,7 +322,7 @@ impl Source for Live {
             readiness.ready = false;
             readiness.reasons.push("draining: the process is about to end".to_owned());
         }
-        let wants_store = snapshot.policies.iter().any(|policy| replay(policy) != ReplayMode::None);
+        let wants_store = snapshot.policies.iter().any(claims);
         if let (true, Err(error)) = (wants_store, self.store().condition()) {
             readiness.ready &= !snapshot.policies.iter().any(is_closed);
             readiness.reasons.push(format!("the nonce store does not answer: {error}"));
@@ -332,11 +351,10 @@ impl Source for Live {
     }
 }
 
-fn replay(policy: &RoutePolicy) -> ReplayMode {
-    match &policy.access {
-        Access::Guarded(guard) => guard.replay,
-        Access::Public => ReplayMode::None,
-    }
+/// True where no request passes without a claim: one-time tokens, or proofs, which are one-time everywhere.
+fn claims(policy: &RoutePolicy) -> bool {
+    let always = |guard: &Guard| guard.replay != ReplayMode::None || guard.binding == BindingRule::Dpop;
+    matches!(&policy.access, Access::Guarded(guard) if always(guard))
 }
 
 fn insists_on_revocations(policy: &RoutePolicy) -> bool {
@@ -344,7 +362,7 @@ fn insists_on_revocations(policy: &RoutePolicy) -> bool {
 }
 
 fn is_closed(policy: &RoutePolicy) -> bool {
-    matches!(&policy.access, Access::Guarded(guard) if guard.replay != ReplayMode::None && guard.on_loss == OnLoss::Closed)
+    claims(policy) && matches!(&policy.access, Access::Guarded(guard) if guard.on_loss == OnLoss::Closed)
 }
 
 /// Every issuer's name, and how many keys it has that may be believed; none where its form can't be opened at all.

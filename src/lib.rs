@@ -48,6 +48,7 @@ pub mod store;
 
 pub mod authn;
 pub mod identity;
+pub mod limit;
 
 pub mod decision;
 

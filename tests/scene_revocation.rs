@@ -134,7 +134,7 @@ fn an_emptied_store_takes_nothing_back_not_even_a_taking_back() {
     until_status(&replicas[1], LENIENT, &restored, 401);
     take_back(&replicas[1], &id);
     until_status(&replicas[0], LENIENT, &restored, 200);
-    let records = || redis.command::<Vec<String>>(&["ZRANGE", "tollgate:{rv}list", "0", "-1"]);
+    let records = || redis.command::<Vec<String>>(&["ZRANGE", "tollgate:revocations", "0", "-1"]);
     let held = records();
     redis.command::<String>(&["FLUSHALL"]);
     // What was taken back is a tombstone by now, and the tombstone is what comes back.
@@ -208,11 +208,13 @@ fn fill(redis: &Redis, count: usize) {
     for n in 0..count {
         let line =
             format!("revoked {n:032x} jti {:016x} {:032x} - {expires_at} 1", 7, n as u128 * 0x9e37_79b9_7f4a_7c15);
-        let _ = write!(commands, "ZADD tollgate:{{rv}}list {expires_at} \"{line}\"\r\n");
+        let _ = write!(commands, "ZADD tollgate:revocations {expires_at} \"{line}\"\r\n");
     }
     stream.write_all(commands.as_bytes()).unwrap();
-    redis.command::<()>(&["HSET", "tollgate:{rv}state", "epoch", "1000", "changes", &count.to_string()]);
-    until("the store is filled", || (redis.command::<usize>(&["ZCARD", "tollgate:{rv}list"]) == count).then_some(()));
+    redis.command::<()>(&["HSET", "tollgate:revoked", "epoch", "1000", "changes", &count.to_string()]);
+    until("the store is filled", || {
+        (redis.command::<usize>(&["ZCARD", "tollgate:revocations"]) == count).then_some(())
+    });
 }
 
 #[test]
@@ -221,7 +223,7 @@ fn a_hundred_thousand_revocations_are_known_after_a_restart_and_do_not_delay_the
     let redis = Redis::start();
     let scene = on(&redis, "");
     fill(&redis, MANY);
-    let bytes: usize = redis.command(&["MEMORY", "USAGE", "tollgate:{rv}list", "SAMPLES", "0"]);
+    let bytes: usize = redis.command(&["MEMORY", "USAGE", "tollgate:revocations", "SAMPLES", "0"]);
     println!("redis: {} bytes a revocation", bytes / MANY);
     let mut replicas = [scene.gateway(), scene.gateway()];
     let count = |gateway: &Gateway| gateway.admin().metrics().gauge("tollgate_revocations", &[]);
@@ -239,7 +241,7 @@ fn a_hundred_thousand_revocations_are_known_after_a_restart_and_do_not_delay_the
     assert_eq!(statuses(&replicas, &token), [401; 2], "from the first request on");
     redis.command::<String>(&["FLUSHALL"]);
     until("every record is back", || {
-        (redis.command::<usize>(&["ZCARD", "tollgate:{rv}list"]) == MANY + 1).then_some(())
+        (redis.command::<usize>(&["ZCARD", "tollgate:revocations"]) == MANY + 1).then_some(())
     });
     assert_eq!(statuses(&replicas, &token), [401; 2]);
 }

@@ -17,8 +17,8 @@ pub(super) struct Check {
 }
 
 impl Check {
-    pub(super) fn run(self) -> anyhow::Result<Outcome> {
-        let Some(loaded) = load(&self.config) else { return Ok(Outcome::CheckFailed) };
+    pub(super) fn run(self) -> Outcome {
+        let Some(loaded) = load(&self.config) else { return Outcome::CheckFailed };
         for warning in config::lint(&loaded) {
             println!("warning: {warning}");
         }
@@ -26,9 +26,9 @@ impl Check {
         let Some(against) = self.against else {
             println!("{policies}");
             println!("{}: sound", self.config.display());
-            return Ok(Outcome::Done);
+            return Outcome::Done;
         };
-        let Some(other) = load(&against) else { return Ok(Outcome::CheckFailed) };
+        let Some(other) = load(&against) else { return Outcome::CheckFailed };
         let differences = differences(&config::effective_policies(&other).to_string(), &policies.to_string());
         if differences.is_empty() {
             println!("no route's policy differs from {}", against.display());
@@ -36,7 +36,7 @@ impl Check {
         for line in differences {
             println!("{line}");
         }
-        Ok(Outcome::Done)
+        Outcome::Done
     }
 }
 

@@ -74,7 +74,7 @@ fn run(command: Command) -> anyhow::Result<Outcome> {
             }
             None => Ok(Outcome::CheckFailed),
         },
-        Command::Check(command) => command.run(),
+        Command::Check(command) => Ok(command.run()),
         Command::Explain(command) => command.run(),
         Command::Quickstart(command) => command.run(),
         Command::Keys(command) => command.run(),

@@ -193,11 +193,11 @@ fn check_cost(expression: &IdedExpr, in_macro: bool) -> Result<(), ConditionErro
             return Err(ConditionError::DynamicPattern);
         }
     }
-    let is_macro = matches!(&expression.expr, Expr::Comprehension(_));
-    if is_macro && in_macro {
+    let loops = matches!(&expression.expr, Expr::Comprehension(_));
+    if loops && in_macro {
         return Err(ConditionError::NestedMacro);
     }
-    children(expression).into_iter().try_for_each(|child| check_cost(child, in_macro || is_macro))
+    children(expression).into_iter().try_for_each(|child| check_cost(child, in_macro || loops))
 }
 
 /// True when some macro of the expression declares `name` as its loop variable.
@@ -293,7 +293,7 @@ mod tests {
             r#""a" in claims.roles"#,
             r#"request.method == "POST" && request.host == "api.test" && request.path == "/orders/17""#,
             r#"request.headers["x-a"] == "1, 2""#,
-            r#"!has(claims.banned)"#,
+            "!has(claims.banned)",
             r#"claims.tenant.matches("^ac.e$")"#,
         ] {
             assert!(holds(condition, claims), "{condition}");

@@ -23,6 +23,8 @@ pub enum Stage {
     Revocation,
     /// Audiences of the route, scopes, condition.
     Authorization,
+    /// The strength and age of the user's authentication.
+    StepUp,
     /// The headers for the upstream.
     Identity,
     /// An endpoint to forward to.
@@ -45,6 +47,7 @@ impl Stage {
             Self::Binding => "binding",
             Self::Revocation => "revocation",
             Self::Authorization => "authorization",
+            Self::StepUp => "step_up",
             Self::Identity => "identity",
             Self::Upstream => "upstream",
             Self::Replay => "replay",

@@ -13,6 +13,9 @@ pub fn table() -> String {
             ChallengeKind::InvalidRequest => "`invalid_request`",
             ChallengeKind::InvalidToken => "`invalid_token`",
             ChallengeKind::InsufficientScope => "`insufficient_scope`",
+            ChallengeKind::InvalidProof => "`invalid_dpop_proof`",
+            ChallengeKind::UseNonce => "`use_dpop_nonce`",
+            ChallengeKind::StepUp => "`insufficient_user_authentication`",
         };
         let row = format!("| `{}` | {} | {challenge} | {} |\n", reason.label(), reason.status(), reason.meaning());
         text.push_str(&row);
@@ -28,7 +31,7 @@ mod tests {
         let written = std::fs::read_to_string(page).unwrap_or_default();
         if written != super::table() {
             std::fs::write(page, super::table()).unwrap();
-            panic!("src/manual/reasons.md was not what the code says; it has been written anew, commit it");
+            assert_eq!(written, super::table(), "src/manual/reasons.md has been written anew, commit it");
         }
     }
 }

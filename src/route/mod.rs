@@ -1,8 +1,9 @@
 //! 2. Where a request wants to go. A route answers only *where*; what it asks is each room's own policy by [`RouteId`].
 
+pub mod cors;
 pub mod table;
 
-pub use table::{Match, Pattern, PatternError, RouteTable, RouteTableBuilder, Routed, TableError};
+pub use table::{Match, Parameters, Pattern, PatternError, RouteTable, RouteTableBuilder, Routed, TableError};
 
 /// The number of a route within one generation of the configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

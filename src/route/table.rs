@@ -56,7 +56,9 @@ impl Pattern {
                     if names.iter().any(|known| known == name) {
                         return Err(PatternError::DuplicateParameter(name.to_owned()));
                     }
-                    shape.push_str(&if rest { format!("{{*p{index}}}") } else { format!("{{p{index}}}") });
+                    shape.push_str(if rest { "{*p" } else { "{p" });
+                    shape.push_str(&index.to_string());
+                    shape.push('}');
                     literal.push('x');
                     names.push(name.to_owned());
                 }
@@ -215,11 +217,14 @@ impl std::fmt::Debug for RouteTable {
     }
 }
 
+/// The decoded path parameters of a request by name, in the order of the pattern.
+pub type Parameters = Vec<(String, String)>;
+
 /// The answer of the table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Routed {
     /// The route, and the decoded path parameters by name.
-    To(RouteId, Vec<(String, String)>),
+    To(RouteId, Parameters),
     /// Host and path match, the method does not; these would.
     WrongMethod(Vec<Method>),
     /// Nothing matches.

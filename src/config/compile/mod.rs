@@ -6,7 +6,9 @@
 mod access;
 mod addresses;
 mod admin;
+mod binding;
 mod certificates;
+mod clients;
 mod identity;
 mod issuers;
 mod keys;
@@ -75,6 +77,7 @@ pub fn compile(written: Written, environment: &dyn Environment, faults: &mut Fau
     let store = store::compile(&written, &mut bench);
     let revocations = store::revocations(&written, &mut bench);
     let server = server::compile(&written, bench.faults);
+    let dpop_nonces = server::dpop_nonces(&written, &mut bench);
     let upstreams = upstreams::compile(&written, &mut bench);
     let issuers = issuers::compile(&names, &mut bench);
     let rules = routes::compile(&written, &names, bench.faults);
@@ -86,6 +89,7 @@ pub fn compile(written: Written, environment: &dyn Environment, faults: &mut Fau
         revocations: revocations?,
         upstreams: upstreams?,
         server: server?,
+        dpop_nonces,
         log: server::log(&written),
         issuers: Registry::new(issuers?),
         routes: rules.as_ref()?.table()?,

@@ -1,19 +1,20 @@
 //! The list of revocations in Redis.
 //!
 //! The records are lines in one sorted set, by the moment at which they are over; beside it stands the list's epoch and
-//! how often it grew. Both lie in one slot of a cluster. Adding is one script: it begins a new epoch if the store has
+//! how often it grew. In a cluster both lie in the slot of the first group. Adding is one script: it begins a new epoch if the store has
 //! none (it was emptied, or is new), adds what is new, counts it, and tells every replica what was added and where the
 //! list stood before, so that a replica sees what it has missed.
 
 use super::fault::{Fault, OpenError};
-use super::script::Script;
+use super::lane::Answers;
+use super::script::{Call, Script};
 use super::session::Session;
 use super::subscription::Subscription;
 use super::{Inner, RedisStore};
 use crate::clock::{Stopwatch, UnixTime};
 use crate::store::{Change, KEPT_BEYOND, Mark, Reading, RevocationStore, StoreError, Watched};
 use async_trait::async_trait;
-use redis::{Cmd, Value};
+use redis::{Cmd, Pipeline, Value};
 use std::collections::HashSet;
 use std::future::Future;
 use std::sync::Arc;
@@ -21,6 +22,8 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio::time::{sleep, timeout};
 
+/// The group of claims in whose slot the list lies.
+const GROUP: u16 = 0;
 /// Records in one answer of a reading: small, so that no claim waits behind it for long.
 const PAGE: usize = 500;
 
@@ -77,9 +80,9 @@ impl RedisStore {
         RedisRevocations {
             inner: Arc::clone(&self.inner),
             append: Script::new(APPEND),
-            set: format!("{prefix}:{{rv}}list").into_bytes(),
-            state: format!("{prefix}:{{rv}}state").into_bytes(),
-            channel: format!("{prefix}:{{rv}}{database}"),
+            set: self.inner.keys.named(GROUP, "revocations"),
+            state: self.inner.keys.named(GROUP, "revoked"),
+            channel: format!("{prefix}:revocations:{database}"),
             watcher: Mutex::new(None),
         }
     }
@@ -132,7 +135,7 @@ impl RevocationStore for RedisRevocations {
 
 impl RedisRevocations {
     async fn session(&self) -> Result<Arc<Session>, StoreError> {
-        self.inner.primary.session(&self.inner).await
+        self.inner.session(GROUP).await
     }
 
     async fn add(&self, changes: &[Change]) -> Result<(), StoreError> {
@@ -142,18 +145,18 @@ impl RedisRevocations {
             arguments.push(change.expires_at().as_millis().to_string());
             arguments.push(change.to_string());
         }
-        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-        let added = self.append.run(&mut session.lane(), &[&self.set, &self.state], &arguments).await;
-        match added.map_err(|fault| fault.error)? {
-            Value::Int(_) => Ok(()),
-            _ => Err(StoreError::Refused),
+        let call = Call { keys: vec![self.set.clone(), self.state.clone()], arguments };
+        match self.append.run(&mut session.lane(), call).await {
+            Ok((Value::Int(_), _)) => Ok(()),
+            Ok(_) => Err(StoreError::Refused),
+            Err(fault) => Err(self.failed(&session, fault)),
         }
     }
 
     async fn mark(&self, session: &Session) -> Result<Mark, StoreError> {
         let mut ask = redis::cmd("HMGET");
         ask.arg(&self.state).arg("epoch").arg("changes");
-        let Value::Array(fields) = run(session, &ask).await? else { return Err(StoreError::Refused) };
+        let Value::Array(fields) = self.run(session, ask).await? else { return Err(StoreError::Refused) };
         match fields.as_slice() {
             [epoch, changes] => Ok(Mark {
                 epoch: UnixTime::from_millis(number(epoch)?),
@@ -168,13 +171,13 @@ impl RedisRevocations {
         let over = self.inner.clock.now().minus(KEPT_BEYOND * 2);
         let mut drop_old = redis::cmd("ZREMRANGEBYSCORE");
         drop_old.arg(&self.set).arg("-inf").arg(over.as_millis());
-        run(session, &drop_old).await.map(|_| ())
+        self.run(session, drop_old).await.map(|_| ())
     }
 
     async fn page(&self, session: &Session, cursor: &str) -> Result<Page, StoreError> {
         let mut scan = redis::cmd("ZSCAN");
         scan.arg(&self.set).arg(cursor).arg("COUNT").arg(PAGE);
-        let Value::Array(parts) = run(session, &scan).await? else { return Err(StoreError::Refused) };
+        let Value::Array(parts) = self.run(session, scan).await? else { return Err(StoreError::Refused) };
         let [next, Value::Array(items)] = parts.as_slice() else { return Err(StoreError::Refused) };
         // Member and score take turns.
         let lines = items.iter().step_by(2).map(text).collect::<Option<_>>();
@@ -187,8 +190,7 @@ impl RedisRevocations {
         let current = place.as_ref().is_some_and(|watcher| Arc::ptr_eq(&watcher.session, &session));
         if !current {
             *place = None;
-            let subscription = self.timed("revocations", self.subscribe()).await?;
-            *place = Some(Watcher { session, subscription, heard: None });
+            *place = Some(self.timed("revocations", self.subscribe()).await?);
             return Ok(Watched::Reconnected);
         }
         let Some(watcher) = place.as_mut() else { return Err(StoreError::Connection) };
@@ -203,10 +205,34 @@ impl RedisRevocations {
         told
     }
 
-    async fn subscribe(&self) -> Result<Subscription, StoreError> {
-        let (inner, address) = (&self.inner, self.inner.primary.address());
-        let subscription = Subscription::open(&inner.dialer, address, &inner.settings, &self.channel).await;
-        subscription.map_err(OpenError::as_store_error)
+    /// Listens at the primary that we are connected to.
+    async fn subscribe(&self) -> Result<Watcher, StoreError> {
+        let inner = &self.inner;
+        let primary = inner.fleet.primary(GROUP).ok_or(StoreError::Connection)?;
+        let (address, session) = primary.ready_at().ok_or(StoreError::Connection)?;
+        let subscription = Subscription::open(&inner.dialer, &address, &inner.settings, &self.channel).await;
+        Ok(Watcher { session, subscription: subscription.map_err(OpenError::as_store_error)?, heard: None })
+    }
+
+    async fn run(&self, session: &Session, command: Cmd) -> Result<Value, StoreError> {
+        let mut commands = Pipeline::with_capacity(1);
+        commands.add_command(command);
+        let answer = session.lane().send(commands).await.and_then(|Answers { mut values, .. }| {
+            match values.pop().ok_or(Fault::NONSENSE)? {
+                Value::ServerError(error) => Err(Fault::from(&error)),
+                value => Ok(value),
+            }
+        });
+        answer.map_err(|fault| self.failed(session, fault))
+    }
+
+    /// A server that is not the one to ask any more is left, and looked for anew.
+    fn failed(&self, session: &Session, fault: Fault) -> StoreError {
+        if fault.broken {
+            session.close();
+            self.inner.fleet.look_again();
+        }
+        fault.error
     }
 
     /// Waits as long as the store may be silent, and reports how long it took.
@@ -242,14 +268,6 @@ impl Watcher {
 struct Page {
     next: String,
     lines: Vec<String>,
-}
-
-async fn run(session: &Session, command: &Cmd) -> Result<Value, StoreError> {
-    match session.lane().send_packed_command(command).await {
-        Ok(Value::ServerError(error)) => Err(Fault::from(&error).error),
-        Ok(value) => Ok(value),
-        Err(error) => Err(Fault::from(error).error),
-    }
 }
 
 fn text(value: &Value) -> Option<String> {

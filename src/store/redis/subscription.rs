@@ -1,6 +1,6 @@
 //! A connection on which the messages of one channel arrive.
 
-use super::dialer::{Address, Dialer, login, login_error};
+use super::dialer::{Address, Dialer, Login, login_error};
 use super::fault::OpenError;
 use super::settings::RedisSettings;
 use futures_util::StreamExt as _;
@@ -18,7 +18,7 @@ impl Subscription {
         channel: &str,
     ) -> Result<Self, OpenError> {
         let stream = dialer.stream(address).await?;
-        let opened = PubSub::new(&login(settings, false), stream).await;
+        let opened = PubSub::new(&Login::Store.by(settings), stream).await;
         let mut messages = opened.map_err(|error| login_error(&error))?;
         messages.subscribe(channel).await.map_err(|error| login_error(&error))?;
         Ok(Self(messages))

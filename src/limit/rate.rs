@@ -1,0 +1,177 @@
+//! Rates by the generic cell rate algorithm (GCRA): one number a counter, exact, no windows to burst at the edges of.
+
+use super::LimitKey;
+use super::table::Table;
+use crate::clock::UnixTime;
+use std::time::Duration;
+
+/// Whose requests are counted together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Per {
+    /// Those of one client address (IPv6: /64).
+    Client,
+    /// Those of one subject of one issuer.
+    Subject,
+    /// Those under one token.
+    Token,
+    /// All of the route.
+    Route,
+}
+
+impl Per {
+    /// Every way to count.
+    pub const ALL: [Self; 4] = [Self::Client, Self::Subject, Self::Token, Self::Route];
+
+    /// The name in gateway.yaml, and the label of `tollgate_rate_limited_total{kind}`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Client => "client",
+            Self::Subject => "subject",
+            Self::Token => "token",
+            Self::Route => "route",
+        }
+    }
+}
+
+/// `requests` in any `period`, all at once if they come so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RateRule {
+    /// Whose requests are counted together.
+    pub per: Per,
+    /// How many are free to come at once; at least 1.
+    pub requests: u32,
+    /// The time in which as many become free again.
+    pub period: Duration,
+}
+
+impl RateRule {
+    /// The time in which one more request becomes free, in milliseconds, at least 1.
+    fn interval(&self) -> i64 {
+        (self.period_millis() / i64::from(self.requests.max(1))).max(1)
+    }
+
+    fn period_millis(&self) -> i64 {
+        i64::try_from(self.period.as_millis()).unwrap_or(i64::MAX / 4)
+    }
+}
+
+/// The answer for one request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RateVerdict {
+    /// True when the request may go on.
+    pub allowed: bool,
+    /// How many more could come right now.
+    pub remaining: u32,
+    /// When all are free again.
+    pub reset_after: Duration,
+    /// When the next one is free; zero when it is now.
+    pub retry_after: Duration,
+}
+
+/// The counters of this process.
+#[derive(Debug)]
+pub struct Rates(Table<UnixTime>);
+
+impl Rates {
+    /// At most `capacity` counters; a full table forgets the ones that are nearest to being free.
+    #[must_use]
+    pub fn new(capacity: usize) -> Self {
+        Self(Table::new(capacity))
+    }
+
+    /// Counts one request at `now`.
+    pub fn count(&self, key: LimitKey, rule: &RateRule, now: UnixTime) -> RateVerdict {
+        self.0.update(
+            key,
+            |state| {
+                let (next, verdict) = admit(state, rule, now);
+                (Some(next), verdict)
+            },
+            |state| state.as_millis(),
+        )
+    }
+
+    /// What [`Self::count`] would answer, without counting.
+    pub fn peek(&self, key: LimitKey, rule: &RateRule, now: UnixTime) -> RateVerdict {
+        self.0.update(key, |state| (state, admit(state, rule, now).1), |state| state.as_millis())
+    }
+}
+
+/// GCRA: `state` is the theoretical arrival time, the moment when the counter will be empty again.
+fn admit(state: Option<UnixTime>, rule: &RateRule, now: UnixTime) -> (UnixTime, RateVerdict) {
+    let (now_ms, interval, period) = (now.as_millis(), rule.interval(), rule.period_millis());
+    let arrival = state.map_or(now_ms, UnixTime::as_millis).max(now_ms);
+    let next = arrival.saturating_add(interval);
+    let over = next.saturating_sub(now_ms).saturating_sub(period.max(interval));
+    let allowed = over <= 0;
+    let kept = if allowed { next } else { arrival };
+    let free = period.saturating_sub(kept.saturating_sub(now_ms)).max(0) / interval;
+    let verdict = RateVerdict {
+        allowed,
+        remaining: u32::try_from(free).unwrap_or(u32::MAX),
+        reset_after: millis(kept.saturating_sub(now_ms)),
+        retry_after: if allowed { Duration::ZERO } else { millis(over) },
+    };
+    (UnixTime::from_millis(kept), verdict)
+}
+
+fn millis(value: i64) -> Duration {
+    Duration::from_millis(u64::try_from(value).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RULE: RateRule = RateRule { per: Per::Client, requests: 3, period: Duration::from_secs(3) };
+
+    fn at(millis: i64) -> UnixTime {
+        UnixTime::from_millis(1_000_000 + millis)
+    }
+
+    fn allowed(rates: &Rates, key: u64, millis: i64) -> bool {
+        rates.count(LimitKey(key), &RULE, at(millis)).allowed
+    }
+
+    #[test]
+    fn a_burst_up_to_the_rate_then_one_an_interval() {
+        let rates = Rates::new(100);
+        let burst: Vec<bool> = (0..5).map(|_| allowed(&rates, 1, 0)).collect();
+        assert_eq!(burst, [true, true, true, false, false]);
+        assert!(!allowed(&rates, 1, 999));
+        assert!(allowed(&rates, 1, 1000));
+        assert!(!allowed(&rates, 1, 1001));
+        assert!(allowed(&rates, 2, 0), "another key has its own counter");
+    }
+
+    #[test]
+    fn no_period_ever_sees_more_than_twice_less_one_of_the_rate() {
+        let rates = Rates::new(100);
+        let let_through = (0..60).filter(|step| allowed(&rates, 1, step * 100)).count();
+        assert_eq!(let_through, 3 + 5, "three at once, then one a second for six seconds");
+    }
+
+    #[test]
+    fn a_refusal_says_when_to_come_back_and_is_not_counted() {
+        let rates = Rates::new(100);
+        for _ in 0..3 {
+            assert!(allowed(&rates, 1, 0));
+        }
+        for _ in 0..10 {
+            let verdict = rates.count(LimitKey(1), &RULE, at(0));
+            assert_eq!(verdict.retry_after, Duration::from_secs(1));
+            assert_eq!(verdict.reset_after, Duration::from_secs(3));
+        }
+        assert!(allowed(&rates, 1, 1000));
+    }
+
+    #[test]
+    fn the_table_stays_bounded_under_a_flood_of_keys() {
+        let rates = Rates::new(160);
+        for key in 0..10_000 {
+            allowed(&rates, key, 0);
+        }
+        assert!(rates.0.len() <= 160);
+    }
+}
