@@ -9,6 +9,7 @@ pub mod redirect;
 pub mod snapshot;
 pub mod trace;
 
+mod cause;
 mod course;
 
 pub use authorize::{Condition, ConditionError};
