@@ -64,12 +64,15 @@ impl fmt::Debug for NonceKey {
     }
 }
 
+/// The largest number of uses that can be counted. Above it lies what marks a nonce as used up for good.
+pub const MAX_USES: u32 = 999;
+
 /// One nonce to be claimed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Nonce {
     /// Its name.
     pub key: NonceKey,
-    /// How often it may be claimed in all: 1 for a one-time token.
+    /// How often it may be claimed in all: 1 for a one-time token, at most [`MAX_USES`].
     pub uses: u32,
     /// The moment until which the claim must be remembered: margins included.
     pub keep_until: UnixTime,
