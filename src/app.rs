@@ -42,9 +42,6 @@ const BACKLOG: u32 = 4096;
 const GENERATION: u64 = 1;
 /// How many claims a replica remembers by itself, for routes that are `local` on the store's loss.
 const LOCAL_CLAIMS: usize = 100_000;
-/// How many verdicts are remembered, and how many bytes of tokens they may stand for.
-const VERDICTS: usize = 100_000;
-const VERDICT_BYTES: u64 = 256 * 1024 * 1024;
 /// How many clients' proof keys are kept imported: some 2 KiB each.
 const PROOF_KEYS: usize = 10_000;
 /// How often a shutdown looks whether the last request is done.
@@ -123,7 +120,7 @@ impl App {
         let Stores { claims, redis, revocations } = Stores::of(&loaded, &clock, &metrics)?;
         let memory = Arc::new(Recollection {
             replay: ReplayGuard::new(claims, LOCAL_CLAIMS),
-            verdicts: VerdictCache::new(VERDICTS, VERDICT_BYTES)?,
+            verdicts: VerdictCache::new(loaded.verdicts.entries, loaded.verdicts.bytes)?,
             proof_keys: ProofKeys::new(PROOF_KEYS),
             revocations,
         });
@@ -132,6 +129,7 @@ impl App {
         let upstreams = Arc::new(Upstreams::new(std::mem::take(&mut loaded.upstreams), GENERATION)?);
         let endpoints = Arc::clone(&upstreams) as Arc<dyn Endpoints>;
         let snapshot = loaded.into_snapshot(GENERATION, endpoints, Arc::new(DpopNonces::random()?));
+        let draining = Arc::new(AtomicBool::new(false));
         let shared = Arc::new(Shared {
             generation: ArcSwap::from_pointee(Generation::new(snapshot, upstreams, &metrics)),
             memory: Arc::clone(&memory),
@@ -140,8 +138,8 @@ impl App {
             settings,
             listeners: listeners.clone(),
             in_flight: InFlight::default(),
+            draining: Arc::clone(&draining),
         });
-        let draining = Arc::new(AtomicBool::new(false));
         let source = Live { shared: Arc::clone(&shared), draining: Arc::clone(&draining) };
         let admin = Arc::new(Admin { source: Arc::new(source), metrics, memory, clock });
         let mut services = proxy::services(&listeners, &shared)?.services;
@@ -159,6 +157,7 @@ impl App {
             // what does not need the store is served, and the store goes on trying.
             let _ = redis.connect().await;
         }
+        self.shared.generation.load().upstreams.keep();
         let (list, clock) = (&self.shared.memory.revocations, &self.shared.clock);
         if let Some(follower) = revocations::load(list, &**clock).await.map_err(AppError::RevocationsUnread)? {
             tokio::spawn(revocations::follow(follower, Arc::clone(clock)));
@@ -352,6 +351,11 @@ impl Source for Live {
         for (name, keys) in issuers(&self.snapshot(), &*self.shared.clock) {
             metrics.issuer(&name, keys);
         }
+        let generation = self.shared.generation.load();
+        let endpoints = generation.upstreams.iter().flat_map(|pool| {
+            pool.endpoints().map(|(endpoint, well)| (&**pool.name(), endpoint, well)).collect::<Vec<_>>()
+        });
+        metrics.endpoints(endpoints);
     }
 }
 

@@ -23,4 +23,4 @@ pub use replay::{NotReplayed, OnLoss, ReplayGuard, ReplayMode, ReplayRefusal};
 pub use revocation::{RevocationPolicy, Revocations};
 pub use step_up::{Insufficient, StepUp};
 pub use token::{Opened, TokenError, Verified};
-pub use verdict_cache::VerdictCache;
+pub use verdict_cache::{VerdictBounds, VerdictCache};
