@@ -16,7 +16,7 @@ use crate::decision::{Access, Endpoints, Guard, Recollection, RoutePolicy, Snaps
 use crate::issuer::{Form, IssuerProfile};
 use crate::observe::Observer;
 use crate::proxy::{self, Generation, InFlight, ListenerKind, ListenerSettings, Shared};
-use crate::store::{EmbeddedStore, RedisStore, RevocationFileError, SettingsError, Store};
+use crate::store::{EmbeddedStore, RedisStore, RevocationFileError, SettingsError, Store, StoreError};
 use crate::telemetry::{Metrics, logs};
 use crate::tls::TlsSetupError;
 use crate::upstream::{UpstreamError, Upstreams};
@@ -71,6 +71,9 @@ pub enum AppError {
     /// The file of revocations can't be used.
     #[error("can't keep revocations: {0}")]
     Revocations(#[from] RevocationFileError),
+    /// The file of revocations can't be read.
+    #[error("can't read the revocations: {0}")]
+    RevocationsUnread(#[source] StoreError),
     /// The cryptographic library gives no randomness.
     #[error("the cryptographic library gives no randomness")]
     Randomness(#[from] openssl::error::ErrorStack),
@@ -156,8 +159,9 @@ impl App {
         }
         self.shared.generation.load().upstreams.keep();
         let (list, clock) = (&self.shared.memory.revocations, &self.shared.clock);
-        revocations::load(list, &**clock).await;
-        tokio::spawn(revocations::follow(Arc::clone(list), Arc::clone(clock)));
+        if let Some(follower) = revocations::load(list, &**clock).await.map_err(AppError::RevocationsUnread)? {
+            tokio::spawn(revocations::follow(follower, Arc::clone(clock)));
+        }
         let (ending, watch) = watch::channel(false);
         let mut running = JoinSet::new();
         for service in self.services {

@@ -1,10 +1,10 @@
 //! The list of revocations of a running gateway: where it is kept, its first reading, and the task that follows it.
 
 use crate::authn::Revocations;
-use crate::authn::revocation::Followed;
+use crate::authn::revocation::{Followed, Follower};
 use crate::clock::Clock;
 use crate::config::RevocationSettings;
-use crate::store::{RedisRevocations, RevocationFile, RevocationFileError, RevocationStore};
+use crate::store::{RedisRevocations, RevocationFile, RevocationFileError, RevocationStore, StoreError};
 use log::{info, warn};
 use std::path::Path;
 use std::sync::Arc;
@@ -30,23 +30,29 @@ pub(super) fn in_file(file: Option<&Path>, clock: &Arc<dyn Clock>) -> Result<Arc
     Ok(Arc::new(Revocations::new(store, Duration::MAX)))
 }
 
-/// Reads the list before the first request, or a restart would let revoked tokens through for a moment.
-pub(super) async fn load(list: &Revocations, clock: &dyn Clock) {
-    match tokio::time::timeout(FIRST_READING, list.load(clock.now())).await {
-        Ok(Ok(heard)) => {
-            heard.into_iter().for_each(tell);
-            if list.is_kept() {
-                info!("revocations: {} known", list.len());
+/// Reads the list before the first request, or a restart would let revoked tokens through for a moment. Answers with
+/// whoever keeps it in step with a store that others add to.
+pub(super) async fn load(list: &Arc<Revocations>, clock: &dyn Clock) -> Result<Option<Follower>, StoreError> {
+    list.load(clock.now()).await?;
+    let mut follower = list.follower();
+    if let Some(follower) = &mut follower {
+        let reading = async {
+            while !follower.is_in_step() {
+                follower.step(clock).await.into_iter().for_each(tell);
             }
+        };
+        if tokio::time::timeout(FIRST_READING, reading).await.is_err() {
+            warn!("revocations: the list can't be read yet");
         }
-        Ok(Err(error)) => warn!("revocations: the list can't be read yet: {error}"),
-        Err(_) => warn!("revocations: the list can't be read yet"),
     }
+    if list.is_kept() {
+        info!("revocations: {} known", list.len());
+    }
+    Ok(follower)
 }
 
-/// Keeps the list in step with a store that others add to, for as long as the process lives.
-pub(super) async fn follow(list: Arc<Revocations>, clock: Arc<dyn Clock>) {
-    let Some(mut follower) = list.follower() else { return };
+/// Keeps the list in step for as long as the process lives.
+pub(super) async fn follow(mut follower: Follower, clock: Arc<dyn Clock>) {
     loop {
         follower.step(&*clock).await.into_iter().for_each(tell);
     }
@@ -56,11 +62,11 @@ fn tell(heard: Followed) {
     match heard {
         Followed::Lost(error) => warn!("revocations: out of step with the store: {error}"),
         Followed::Back => info!("revocations: in step with the store again"),
-        Followed::WroteBack { records, forgot: true } => {
-            warn!("revocations: the store had lost its list; {records} records were written back");
+        Followed::WritesBack { records, forgot: true } => {
+            warn!("revocations: the store had lost its list; {records} records are written back");
         }
-        Followed::WroteBack { records, forgot: false } => {
-            warn!("revocations: the store lacked {records} records, which were written back");
+        Followed::WritesBack { records, forgot: false } => {
+            warn!("revocations: the store lacked {records} records, which are written back");
         }
         Followed::Unreadable(records) => warn!("revocations: the store holds {records} records that can't be read"),
     }

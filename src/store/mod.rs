@@ -19,7 +19,7 @@ pub use self::redis::{
 pub use embedded::EmbeddedStore;
 pub use ledger::Ledger;
 pub use revocation::{
-    Change, IssuerTag, KEPT_BEYOND, LineError, Mark, Reading, Revocation, RevocationId, RevocationKey, RevocationKind,
+    Change, IssuerTag, KEPT_BEYOND, LineError, Mark, Page, Revocation, RevocationId, RevocationKey, RevocationKind,
     RevocationStore, Target, Watched,
 };
 #[cfg(feature = "server")]

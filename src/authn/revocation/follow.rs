@@ -6,6 +6,7 @@
 //! without the last records, gets its memory again from the replicas.
 
 use super::Revocations;
+use super::list::Seen;
 use crate::clock::{Clock, UnixTime};
 use crate::store::{Change, Mark, RevocationStore, StoreError, Watched};
 use std::sync::Arc;
@@ -20,15 +21,28 @@ const READ_EVERY: Duration = Duration::from_secs(60);
 const AT_ONCE: usize = 256;
 
 /// Follows a shared store for one list.
-pub struct Follower<'r> {
-    revocations: &'r Revocations,
+pub struct Follower {
+    revocations: Arc<Revocations>,
     store: Arc<dyn RevocationStore>,
     /// Where the list stood up to which everything is known; `None`: something may have been missed.
     known: Option<Mark>,
+    /// The reading that is under way. It goes on page by page, so that what is pushed meanwhile does not wait for it.
+    reading: Option<Reading>,
+    /// What the store lacked at the last reading, and has not got back yet.
+    due: Vec<Change>,
     /// The epoch of the last reading.
-    epoch: Option<UnixTime>,
+    epoch: UnixTime,
     read_at: UnixTime,
     out_of_sight: bool,
+}
+
+#[derive(Default)]
+struct Reading {
+    /// Where the list stood at the first page, and up to where pushes went on from there without a gap.
+    mark: Option<Mark>,
+    next: Option<String>,
+    seen: Seen,
+    unreadable: usize,
 }
 
 /// What an operator should hear of.
@@ -38,8 +52,8 @@ pub enum Followed {
     Lost(StoreError),
     /// The list is in step again.
     Back,
-    /// The store lacked so many records that this replica had, and has got them back.
-    WroteBack {
+    /// The store lacked so many records that this replica had, and gets them back.
+    WritesBack {
         /// How many.
         records: usize,
         /// True when its list began anew: it was emptied, or another store stands in its place.
@@ -49,35 +63,39 @@ pub enum Followed {
     Unreadable(usize),
 }
 
-impl<'r> Follower<'r> {
-    /// A follower for `revocations`; `None` where they are kept nowhere.
-    pub(super) fn new(revocations: &'r Revocations) -> Option<Self> {
-        let store = Arc::clone(revocations.store.as_ref()?);
-        let read_at = UnixTime::default();
-        Some(Self { revocations, store, known: None, epoch: None, read_at, out_of_sight: false })
+impl Follower {
+    pub(super) fn new(revocations: Arc<Revocations>, store: Arc<dyn RevocationStore>) -> Self {
+        let (epoch, read_at) = (UnixTime::default(), UnixTime::default());
+        Self { revocations, store, known: None, reading: None, due: Vec::new(), epoch, read_at, out_of_sight: false }
     }
 
-    /// One step: waits for what is pushed, or for about half a second, and then does what is due.
+    /// True once the list was read to its end.
+    #[must_use]
+    pub const fn is_in_step(&self) -> bool {
+        self.known.is_some()
+    }
+
+    /// One step: waits for what is pushed, or for about half a second, and does a part of what is due.
     pub async fn step(&mut self, clock: &dyn Clock) -> Vec<Followed> {
+        let busy = self.reading.is_some() || !self.due.is_empty();
         // Taken before the question: what is answered was true at some moment after it.
         let asked_at = clock.now();
-        let done = match self.store.watch(CHECK_EVERY).await {
+        let done = match self.store.watch(if busy { Duration::ZERO } else { CHECK_EVERY }).await {
             Ok(watched) => self.take_in(watched, asked_at, clock).await,
             Err(error) => Err(error),
         };
         self.revocations.purge(clock.now());
-        match done {
-            Ok(mut heard) => {
-                if std::mem::take(&mut self.out_of_sight) {
-                    heard.push(Followed::Back);
-                }
-                heard
-            }
-            Err(error) => {
-                let first = !std::mem::replace(&mut self.out_of_sight, true);
-                if first { vec![Followed::Lost(error)] } else { Vec::new() }
-            }
+        let mut heard = done.unwrap_or_else(|error| {
+            // Half a reading is none: what is missed from here on would be missed for ever.
+            (self.known, self.reading) = (None, None);
+            self.due.clear();
+            let first = !std::mem::replace(&mut self.out_of_sight, true);
+            if first { vec![Followed::Lost(error)] } else { Vec::new() }
+        });
+        if self.known.is_some() && std::mem::take(&mut self.out_of_sight) {
+            heard.push(Followed::Back);
         }
+        heard
     }
 
     async fn take_in(
@@ -86,50 +104,86 @@ impl<'r> Follower<'r> {
         asked_at: UnixTime,
         clock: &dyn Clock,
     ) -> Result<Vec<Followed>, StoreError> {
-        match watched {
-            Watched::Added { before, after, changes } => {
-                self.revocations.learn(&changes, clock.now());
-                self.known = self.known.and_then(|known| beyond(known, before, after));
-            }
-            Watched::Stands(mark) => {
-                // Two empty stores look alike: one that holds nothing lacks whatever we have.
-                let lacks_ours = mark.epoch == UnixTime::default() && self.revocations.has_records();
-                self.known = self.known.filter(|known| *known == mark && !lacks_ours);
-            }
-            Watched::Reconnected => self.known = None,
+        self.go_on(&watched);
+        if let Watched::Added { changes, .. } = &watched {
+            self.revocations.learn(changes, clock.now());
         }
-        if self.known.is_some() && asked_at.since(self.read_at) < READ_EVERY {
+        if self.known.is_some() {
             self.revocations.in_step_at(asked_at);
-            return Ok(Vec::new());
         }
-        self.read(clock.now()).await
+        let is_due = self.known.is_none() || asked_at.since(self.read_at) >= READ_EVERY;
+        self.write_back().await?;
+        // Not before everything is written back: it would be missed once more.
+        if self.reading.is_none() && is_due && self.due.is_empty() {
+            self.reading = Some(Reading::default());
+        }
+        self.read_on(asked_at, clock).await
     }
 
-    /// Reads the whole list, and writes back what it lacks.
-    pub(super) async fn read(&mut self, now: UnixTime) -> Result<Vec<Followed>, StoreError> {
-        self.known = None;
-        let reading = self.store.read().await?;
-        self.revocations.learn(&reading.changes, now);
-        let missing = self.revocations.missing_from(&reading.changes, now);
-        self.write_back(&missing).await?;
-        let before = self.epoch.replace(reading.mark.epoch).unwrap_or_default();
-        let forgot = before != UnixTime::default() && before != reading.mark.epoch;
-        self.known = Some(reading.mark);
-        self.read_at = now;
-        self.revocations.in_step_at(now);
-        let mut heard = Vec::new();
-        if forgot || !missing.is_empty() {
-            heard.push(Followed::WroteBack { records: missing.len(), forgot });
+    /// Up to where everything is known after what was told.
+    fn go_on(&mut self, watched: &Watched) {
+        match watched {
+            Watched::Added { before, after, .. } => {
+                self.known = self.known.and_then(|known| beyond(known, *before, *after));
+                self.keep_reading(|mark| beyond(mark, *before, *after));
+            }
+            Watched::Stands(stands) => {
+                // Two empty stores look alike: one that holds nothing lacks whatever we have.
+                let lacks_ours = stands.epoch == UnixTime::default() && self.revocations.has_records();
+                self.known = self.known.filter(|known| known == stands && !lacks_ours);
+                self.keep_reading(|mark| (mark == *stands).then_some(mark));
+            }
+            Watched::Reconnected => (self.known, self.reading) = (None, None),
         }
-        if reading.unreadable > 0 {
-            heard.push(Followed::Unreadable(reading.unreadable));
+    }
+
+    /// A reading behind which there is a gap begins again.
+    fn keep_reading(&mut self, go_on: impl FnOnce(Mark) -> Option<Mark>) {
+        if let Some(Reading { mark: Some(mark), .. }) = &mut self.reading {
+            match go_on(*mark) {
+                Some(further) => *mark = further,
+                None => self.reading = None,
+            }
+        }
+    }
+
+    /// Reads one page.
+    async fn read_on(&mut self, asked_at: UnixTime, clock: &dyn Clock) -> Result<Vec<Followed>, StoreError> {
+        let Some(reading) = &mut self.reading else { return Ok(Vec::new()) };
+        let page = self.store.page(reading.next.as_deref()).await?;
+        self.revocations.learn(&page.changes, clock.now());
+        reading.seen.add(&page.changes);
+        reading.unreadable += page.unreadable;
+        reading.mark.get_or_insert(page.mark);
+        reading.next = page.next;
+        if reading.next.is_some() {
+            return Ok(Vec::new());
+        }
+        let Some(Reading { mark: Some(mark), seen, unreadable, .. }) = self.reading.take() else {
+            return Ok(Vec::new());
+        };
+        let now = clock.now();
+        self.due = self.revocations.missing_from(&seen, now);
+        let before = std::mem::replace(&mut self.epoch, mark.epoch);
+        (self.known, self.read_at) = (Some(mark), now);
+        self.revocations.in_step_at(asked_at);
+        let (records, forgot) = (self.due.len(), before != UnixTime::default() && before != mark.epoch);
+        let mut heard = Vec::new();
+        if forgot || records > 0 {
+            heard.push(Followed::WritesBack { records, forgot });
+        }
+        if unreadable > 0 {
+            heard.push(Followed::Unreadable(unreadable));
         }
         Ok(heard)
     }
 
-    async fn write_back(&self, missing: &[Change]) -> Result<(), StoreError> {
-        for some in missing.chunks(AT_ONCE) {
+    /// Gives the store some of what it lacked.
+    async fn write_back(&mut self) -> Result<(), StoreError> {
+        let rest = self.due.len().saturating_sub(AT_ONCE);
+        if let Some(some) = self.due.get(rest..).filter(|some| !some.is_empty()) {
             self.store.append(some).await?;
+            self.due.truncate(rest);
         }
         Ok(())
     }
@@ -148,156 +202,12 @@ fn beyond(known: Mark, before: Mark, after: Mark) -> Option<Mark> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::NotKept;
+    use super::super::pair::Pair;
     use super::super::tests::{at, block_on, revocation};
     use super::*;
-    use crate::store::{Reading, RevocationId};
-    use async_trait::async_trait;
-    use std::collections::{BTreeSet, VecDeque};
-    use std::sync::Mutex;
-    use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
-
-    /// A store in memory, which some replicas share.
-    #[derive(Default)]
-    struct Shared {
-        records: BTreeSet<String>,
-        epoch: i64,
-        next_epoch: i64,
-        changes: u64,
-        pushed: Vec<(Mark, Mark, Vec<Change>)>,
-    }
-
-    impl Shared {
-        fn mark(&self) -> Mark {
-            Mark { epoch: at(self.epoch), changes: self.changes }
-        }
-
-        fn empty(&mut self) {
-            *self = Self { next_epoch: self.next_epoch + 1, ..Self::default() };
-        }
-    }
-
-    /// One replica's way to it.
-    struct Line {
-        shared: Arc<Mutex<Shared>>,
-        heard: Mutex<VecDeque<Watched>>,
-        next: Mutex<usize>,
-        cut: AtomicBool,
-    }
-
-    impl Line {
-        fn miss_everything_pushed(&self) {
-            *self.next.lock().unwrap() = self.shared.lock().unwrap().pushed.len();
-        }
-    }
-
-    #[async_trait]
-    impl RevocationStore for Line {
-        async fn append(&self, changes: &[Change]) -> Result<(), StoreError> {
-            if self.cut.load(Ordering::Relaxed) {
-                return Err(StoreError::Connection);
-            }
-            let mut shared = self.shared.lock().unwrap();
-            if shared.epoch == 0 {
-                shared.next_epoch += 1;
-                shared.epoch = shared.next_epoch;
-            }
-            let before = shared.mark();
-            let new: Vec<Change> =
-                changes.iter().filter(|change| shared.records.insert(change.to_string())).copied().collect();
-            shared.changes += new.len() as u64;
-            let after = shared.mark();
-            if !new.is_empty() {
-                shared.pushed.push((before, after, new));
-            }
-            Ok(())
-        }
-
-        async fn read(&self) -> Result<Reading, StoreError> {
-            if self.cut.load(Ordering::Relaxed) {
-                return Err(StoreError::Connection);
-            }
-            let shared = self.shared.lock().unwrap();
-            let changes = shared.records.iter().filter_map(|line| line.parse().ok()).collect();
-            Ok(Reading { mark: shared.mark(), changes, unreadable: 0 })
-        }
-
-        async fn watch(&self, _: Duration) -> Result<Watched, StoreError> {
-            if self.cut.load(Ordering::Relaxed) {
-                return Err(StoreError::Timeout);
-            }
-            if let Some(watched) = self.heard.lock().unwrap().pop_front() {
-                return Ok(watched);
-            }
-            let shared = self.shared.lock().unwrap();
-            let mut next = self.next.lock().unwrap();
-            *next = (*next).min(shared.pushed.len());
-            let Some((before, after, changes)) = shared.pushed.get(*next).cloned() else {
-                return Ok(Watched::Stands(shared.mark()));
-            };
-            *next += 1;
-            Ok(Watched::Added { before, after, changes })
-        }
-
-        fn is_shared(&self) -> bool {
-            true
-        }
-    }
-
-    #[derive(Default)]
-    struct Hand(AtomicI64);
-
-    impl Clock for Hand {
-        fn now(&self) -> UnixTime {
-            at(self.0.load(Ordering::Relaxed))
-        }
-    }
-
-    /// Two replicas on one store.
-    struct Pair {
-        shared: Arc<Mutex<Shared>>,
-        lines: [Arc<Line>; 2],
-        lists: [Revocations; 2],
-        clock: Hand,
-    }
-
-    impl Pair {
-        fn new() -> Self {
-            let shared = Arc::new(Mutex::new(Shared::default()));
-            let line = || {
-                Arc::new(Line {
-                    shared: Arc::clone(&shared),
-                    heard: Mutex::default(),
-                    next: Mutex::default(),
-                    cut: AtomicBool::new(false),
-                })
-            };
-            let lines = [line(), line()];
-            let list = |line: &Arc<Line>| Revocations::new(Arc::<Line>::clone(line), Duration::from_secs(300));
-            let lists = [list(&lines[0]), list(&lines[1])];
-            Self { shared, lines, lists, clock: Hand::default() }
-        }
-
-        fn followers(&self) -> [Follower<'_>; 2] {
-            let mut followers = [0, 1].map(|n: usize| self.lists[n].follower().unwrap());
-            for follower in &mut followers {
-                self.steps(follower);
-            }
-            followers
-        }
-
-        /// Steps until there is nothing more to hear.
-        fn steps(&self, follower: &mut Follower<'_>) -> Vec<Followed> {
-            (0..8).flat_map(|_| block_on(follower.step(&self.clock))).collect()
-        }
-
-        fn revoke(&self, replica: usize, id: u128) -> Result<(), super::super::NotKept> {
-            block_on(self.lists[replica].revoke(revocation(id), self.clock.now()))
-        }
-
-        fn known(&self) -> [usize; 2] {
-            [self.lists[0].len(), self.lists[1].len()]
-        }
-    }
+    use crate::store::RevocationId;
+    use std::sync::atomic::Ordering;
 
     #[test]
     fn what_is_pushed_is_known_without_a_reading() {
@@ -322,7 +232,7 @@ mod tests {
         pair.revoke(0, 2).unwrap();
         pair.lines[1].miss_everything_pushed();
         pair.revoke(0, 3).unwrap();
-        block_on(second.step(&pair.clock));
+        pair.steps(&mut second);
         assert_eq!(pair.known(), [3, 3]);
     }
 
@@ -339,10 +249,10 @@ mod tests {
         assert_eq!(pair.known(), [599, 599]);
         pair.shared.lock().unwrap().empty();
         // The first has not even heard yet that there was a list.
-        assert_eq!(pair.steps(&mut first), [Followed::WroteBack { records: 600, forgot: false }]);
+        assert_eq!(pair.steps(&mut first), [Followed::WritesBack { records: 600, forgot: false }]);
         assert_eq!(pair.known(), [599, 599]);
         assert_eq!(pair.shared.lock().unwrap().records.len(), 600);
-        assert_eq!(pair.steps(&mut second), [Followed::WroteBack { records: 0, forgot: true }]);
+        assert_eq!(pair.steps(&mut second), [Followed::WritesBack { records: 0, forgot: true }]);
         assert_eq!(pair.steps(&mut first), [], "and that is all there is to tell");
     }
 
@@ -360,7 +270,7 @@ mod tests {
         }
         assert_eq!(pair.steps(&mut first), [], "same epoch, same number: nothing to be seen");
         pair.lines[0].heard.lock().unwrap().push_back(Watched::Reconnected);
-        assert_eq!(pair.steps(&mut first), [Followed::WroteBack { records: 1, forgot: false }]);
+        assert_eq!(pair.steps(&mut first), [Followed::WritesBack { records: 1, forgot: false }]);
         assert_eq!(pair.known(), [2, 1]);
         pair.lines[1].heard.lock().unwrap().push_back(Watched::Reconnected);
         pair.steps(&mut second);
@@ -393,11 +303,11 @@ mod tests {
         assert!(pair.lists[1].is_stale(at(301)) && !pair.lists[0].is_stale(at(301)));
         assert_eq!(pair.known(), [1, 1]);
         // What is revoked here holds here, and reaches the others once the store is back.
-        assert_eq!(pair.revoke(1, 2), Err(super::super::NotKept::HereOnly(StoreError::Connection)));
+        assert_eq!(pair.revoke(1, 2), Err(NotKept::HereOnly(StoreError::Connection)));
         assert_eq!(pair.known(), [1, 2]);
         pair.lines[1].cut.store(false, Ordering::Relaxed);
         let heard = pair.steps(&mut second);
-        assert_eq!(heard, [Followed::WroteBack { records: 1, forgot: false }, Followed::Back]);
+        assert_eq!(heard, [Followed::WritesBack { records: 1, forgot: false }, Followed::Back]);
         assert!(!pair.lists[1].is_stale(at(301)));
         pair.steps(&mut first);
         assert_eq!(pair.known(), [2, 2]);
@@ -408,7 +318,40 @@ mod tests {
         let pair = Pair::new();
         assert!(pair.lists[0].is_stale(at(0)));
         assert_eq!(pair.lists[0].age(at(0)), None);
-        block_on(pair.lists[0].load(at(0))).unwrap();
+        pair.steps(&mut pair.lists[0].follower().unwrap());
         assert_eq!(pair.lists[0].age(at(3)), Some(Duration::from_secs(3)));
+    }
+
+    #[test]
+    fn what_is_pushed_does_not_wait_for_a_reading() {
+        let pair = Pair::new();
+        for id in 0..1000 {
+            pair.revoke(0, id).unwrap();
+        }
+        let mut second = pair.lists[1].follower().unwrap();
+        pair.lines[1].miss_everything_pushed();
+        block_on(second.step(&pair.clock));
+        assert_eq!((pair.known()[1], second.is_in_step()), (100, false));
+        pair.revoke(0, 5000).unwrap();
+        block_on(second.step(&pair.clock));
+        let pushed = RevocationId::from_bits(5000);
+        assert!(pair.lists[1].get(pushed).is_some() && !second.is_in_step(), "known in the middle of the reading");
+        pair.steps(&mut second);
+        assert!(second.is_in_step() && pair.known() == [1001, 1001]);
+    }
+
+    #[test]
+    fn a_reading_behind_which_something_was_missed_begins_again() {
+        let pair = Pair::new();
+        for id in 0..1000 {
+            pair.revoke(0, id).unwrap();
+        }
+        let mut second = pair.lists[1].follower().unwrap();
+        pair.lines[1].miss_everything_pushed();
+        block_on(second.step(&pair.clock));
+        pair.revoke(0, 5000).unwrap();
+        pair.lines[1].miss_everything_pushed();
+        pair.steps(&mut second);
+        assert!(second.is_in_step() && pair.known() == [1001, 1001]);
     }
 }

@@ -60,7 +60,9 @@ impl Rule {
 impl Rules {
     fn of(all: Vec<Rule>) -> Option<Self> {
         let mut uncovered = Vec::new();
-        all.iter().for_each(|rule| add_uncovered(&mut uncovered, *rule));
+        for rule in &all {
+            add_uncovered(&mut uncovered, *rule);
+        }
         match all.as_slice() {
             [] => None,
             [rule] => Some(Self::One(*rule)),

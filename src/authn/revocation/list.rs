@@ -31,6 +31,21 @@ impl Entry {
     }
 }
 
+/// The records that were seen in a store.
+#[derive(Debug, Default)]
+pub(super) struct Seen(HashSet<(RevocationId, bool)>);
+
+impl Seen {
+    pub(super) fn add(&mut self, changes: &[Change]) {
+        self.0.extend(changes.iter().map(name));
+    }
+}
+
+/// A revocation and its tombstone are two records under one id.
+fn name(change: &Change) -> (RevocationId, bool) {
+    (change.id(), matches!(change, Change::TakenBack { .. }))
+}
+
 /// What a merge changed for those who look tokens up.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Delta {
@@ -100,12 +115,10 @@ impl List {
         dropped
     }
 
-    /// The records that `known`, a reading of the whole store, lacks.
-    pub(super) fn missing_from(&self, known: &[Change], now: UnixTime) -> Vec<Change> {
-        let name = |change: &Change| (change.id(), matches!(change, Change::TakenBack { .. }));
-        let known: HashSet<_> = known.iter().map(name).collect();
+    /// The records that a store lacks in which all of `seen` were seen.
+    pub(super) fn missing_from(&self, seen: &Seen, now: UnixTime) -> Vec<Change> {
         let live = self.changes().filter(|change| !is_over(change.expires_at(), now));
-        live.filter(|change| !known.contains(&name(change))).collect()
+        live.filter(|change| !seen.0.contains(&name(change))).collect()
     }
 
     /// Every record.
@@ -187,9 +200,11 @@ mod tests {
         list.merge(&[revoked(1), revoked(2), taken_back(2), taken_back(3)], at(0));
         assert_eq!(list.merge(&[], at(1)), Delta::default());
         assert_eq!(list.revoked(), 1);
-        assert_eq!(list.missing_from(&[], at(1)), [revoked(1), taken_back(2), taken_back(3)]);
+        assert_eq!(list.missing_from(&Seen::default(), at(1)), [revoked(1), taken_back(2), taken_back(3)]);
         // A store that still has the revocation, but lost its tombstone, gets the tombstone.
-        assert_eq!(list.missing_from(&[revoked(1), revoked(2), taken_back(3)], at(1)), [taken_back(2)]);
+        let mut seen = Seen::default();
+        seen.add(&[revoked(1), revoked(2), taken_back(3)]);
+        assert_eq!(list.missing_from(&seen, at(1)), [taken_back(2)]);
     }
 
     #[test]
@@ -239,7 +254,9 @@ mod tests {
             prop_assert_eq!(a.changes().collect::<Vec<_>>(), b.changes().collect::<Vec<_>>());
             prop_assert_eq!(a.revoked(), b.revoked());
             // What one lacks of the other is what makes them equal.
-            prop_assert!(a.missing_from(&b.changes().collect::<Vec<_>>(), at(0)).is_empty());
+            let mut seen = Seen::default();
+            seen.add(&b.changes().collect::<Vec<_>>());
+            prop_assert!(a.missing_from(&seen, at(0)).is_empty());
         }
     }
 }

@@ -56,7 +56,7 @@ mod tests {
     use super::super::tests::{at, block_on};
     use super::*;
     use crate::observe::Silent;
-    use crate::store::{Change, EmbeddedStore, Mark, Reading, RevocationStore, StoreError, Watched};
+    use crate::store::{Change, EmbeddedStore, Mark, Page, RevocationStore, StoreError, Watched};
     use async_trait::async_trait;
     use std::sync::Arc;
     use std::sync::atomic::{AtomicBool, Ordering};
@@ -73,9 +73,9 @@ mod tests {
             if self.full.load(Ordering::Relaxed) { Err(StoreError::Refused) } else { Ok(()) }
         }
 
-        async fn read(&self) -> Result<Reading, StoreError> {
+        async fn page(&self, _: Option<&str>) -> Result<Page, StoreError> {
             let mark = Mark { epoch: at(0), changes: 0 };
-            Ok(Reading { mark, changes: Vec::new(), unreadable: 0 })
+            Ok(Page { mark, changes: Vec::new(), unreadable: 0, next: None })
         }
 
         async fn watch(&self, _: Duration) -> Result<Watched, StoreError> {

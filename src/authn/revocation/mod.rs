@@ -9,6 +9,8 @@ mod index;
 mod list;
 pub mod logout;
 pub mod logout_token;
+#[cfg(test)]
+mod pair;
 pub mod presented;
 
 pub use follow::{Followed, Follower};
@@ -25,7 +27,7 @@ use crate::store::{
     Change, IssuerTag, Revocation, RevocationId, RevocationKey, RevocationKind, RevocationStore, StoreError,
 };
 use index::{Index, Rule};
-use list::{Delta, List};
+use list::{Delta, List, Seen};
 use std::fmt;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -131,18 +133,25 @@ impl Revocations {
         store.append(&[change]).await.map_err(NotKept::HereOnly)
     }
 
-    /// Reads what the store holds, at the start.
-    pub async fn load(&self, now: UnixTime) -> Result<Vec<Followed>, StoreError> {
-        match Follower::new(self) {
-            Some(mut follower) => follower.read(now).await,
-            None => Ok(Vec::new()),
+    /// Reads what a store holds that nobody else adds to. One that is shared is read by its [`Follower`].
+    pub async fn load(&self, now: UnixTime) -> Result<(), StoreError> {
+        let Some(store) = self.store.as_ref().filter(|store| !store.is_shared()) else { return Ok(()) };
+        let mut next = None;
+        loop {
+            let page = store.page(next.as_deref()).await?;
+            self.learn(&page.changes, now);
+            next = page.next;
+            if next.is_none() {
+                return Ok(());
+            }
         }
     }
 
     /// Who keeps the list in step with a store that others add to; `None` where nobody else does.
     #[must_use]
-    pub fn follower(&self) -> Option<Follower<'_>> {
-        if self.store.as_ref()?.is_shared() { Follower::new(self) } else { None }
+    pub fn follower(self: &Arc<Self>) -> Option<Follower> {
+        let store = self.store.as_ref().filter(|store| store.is_shared())?;
+        Some(Follower::new(Arc::clone(self), Arc::clone(store)))
     }
 
     /// Judges a verified token. Looks, and leaves no trace.
@@ -192,9 +201,9 @@ impl Revocations {
         self.learn(&[], now);
     }
 
-    /// The records that `known`, a reading of the whole store, lacks.
-    fn missing_from(&self, known: &[Change], now: UnixTime) -> Vec<Change> {
-        self.lock().missing_from(known, now)
+    /// The records that a store lacks in which all of `seen` were seen.
+    fn missing_from(&self, seen: &Seen, now: UnixTime) -> Vec<Change> {
+        self.lock().missing_from(seen, now)
     }
 
     /// True when there is a record of any kind, a tombstone included.
@@ -415,7 +424,7 @@ mod tests {
 
     #[test]
     fn without_a_place_to_keep_them_nothing_is_revoked() {
-        let list = Revocations::unkept();
+        let list = Arc::new(Revocations::unkept());
         assert_eq!(block_on(list.revoke(revocation(1), at(0))), Err(NotKept::NoPlace));
         assert!(list.is_empty() && !list.is_stale(at(0)) && list.follower().is_none());
     }

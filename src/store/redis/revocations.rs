@@ -12,10 +12,9 @@ use super::session::Session;
 use super::subscription::Subscription;
 use super::{Inner, RedisStore};
 use crate::clock::{Stopwatch, UnixTime};
-use crate::store::{Change, KEPT_BEYOND, Mark, Reading, RevocationStore, StoreError, Watched};
+use crate::store::{Change, KEPT_BEYOND, Mark, Page, RevocationStore, StoreError, Watched};
 use async_trait::async_trait;
 use redis::{Cmd, Pipeline, Value};
-use std::collections::HashSet;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,7 +24,7 @@ use tokio::time::{sleep, timeout};
 /// The group of claims in whose slot the list lies.
 const GROUP: u16 = 0;
 /// Records in one answer of a reading: small, so that no claim waits behind it for long.
-const PAGE: usize = 500;
+const PAGE: usize = 1_000;
 
 /// Adds lines. `KEYS`: the set, the state. `ARGV`: the channel, then a score and a line for each record.
 const APPEND: &str = r"
@@ -94,29 +93,12 @@ impl RevocationStore for RedisRevocations {
         self.timed("revoke", self.add(changes)).await
     }
 
-    async fn read(&self) -> Result<Reading, StoreError> {
+    async fn page(&self, next: Option<&str>) -> Result<Page, StoreError> {
         let session = self.timed("revocations", self.session()).await?;
-        let mark = self.timed("revocations", self.mark(&session)).await?;
-        self.timed("revocations", self.drop_old(&session)).await?;
-        let mut records = HashSet::new();
-        let mut unreadable = HashSet::new();
-        let mut cursor = String::from("0");
-        loop {
-            let page = self.timed("revocations", self.page(&session, &cursor)).await?;
-            for line in page.lines {
-                // A scan may show a record twice.
-                match line.parse::<Change>() {
-                    Ok(_) => drop(records.insert(line)),
-                    Err(_) => drop(unreadable.insert(line)),
-                }
-            }
-            cursor = page.next;
-            if cursor == "0" {
-                break;
-            }
+        if next.is_none() {
+            self.timed("revocations", self.drop_old(&session)).await?;
         }
-        let changes = records.iter().filter_map(|line| line.parse().ok()).collect();
-        Ok(Reading { mark, changes, unreadable: unreadable.len() })
+        self.timed("revocations", self.scan(&session, next.unwrap_or("0"))).await
     }
 
     async fn watch(&self, patience: Duration) -> Result<Watched, StoreError> {
@@ -154,16 +136,14 @@ impl RedisRevocations {
     }
 
     async fn mark(&self, session: &Session) -> Result<Mark, StoreError> {
+        let [mark] = self.run(session, [self.ask_mark()]).await?;
+        parse_mark(&mark).ok_or(StoreError::Refused)
+    }
+
+    fn ask_mark(&self) -> Cmd {
         let mut ask = redis::cmd("HMGET");
         ask.arg(&self.state).arg("epoch").arg("changes");
-        let Value::Array(fields) = self.run(session, ask).await? else { return Err(StoreError::Refused) };
-        match fields.as_slice() {
-            [epoch, changes] => Ok(Mark {
-                epoch: UnixTime::from_millis(number(epoch)?),
-                changes: u64::try_from(number(changes)?).map_err(|_| StoreError::Refused)?,
-            }),
-            _ => Err(StoreError::Refused),
-        }
+        ask
     }
 
     /// Drops records that are over, well after every replica has: one that still had them would write them back.
@@ -171,17 +151,14 @@ impl RedisRevocations {
         let over = self.inner.clock.now().minus(KEPT_BEYOND * 2);
         let mut drop_old = redis::cmd("ZREMRANGEBYSCORE");
         drop_old.arg(&self.set).arg("-inf").arg(over.as_millis());
-        self.run(session, drop_old).await.map(|_| ())
+        self.run(session, [drop_old]).await.map(|_| ())
     }
 
-    async fn page(&self, session: &Session, cursor: &str) -> Result<Page, StoreError> {
+    async fn scan(&self, session: &Session, cursor: &str) -> Result<Page, StoreError> {
         let mut scan = redis::cmd("ZSCAN");
         scan.arg(&self.set).arg(cursor).arg("COUNT").arg(PAGE);
-        let Value::Array(parts) = self.run(session, scan).await? else { return Err(StoreError::Refused) };
-        let [next, Value::Array(items)] = parts.as_slice() else { return Err(StoreError::Refused) };
-        // Member and score take turns.
-        let lines = items.iter().step_by(2).map(text).collect::<Option<_>>();
-        Ok(Page { next: text(next).ok_or(StoreError::Refused)?, lines: lines.ok_or(StoreError::Refused)? })
+        let [mark, found] = self.run(session, [self.ask_mark(), scan]).await?;
+        parse_page(&mark, &found).ok_or(StoreError::Refused)
     }
 
     async fn listen(&self, patience: Duration) -> Result<Watched, StoreError> {
@@ -214,16 +191,20 @@ impl RedisRevocations {
         Ok(Watcher { session, subscription: subscription.map_err(OpenError::as_store_error)?, heard: None })
     }
 
-    async fn run(&self, session: &Session, command: Cmd) -> Result<Value, StoreError> {
-        let mut commands = Pipeline::with_capacity(1);
-        commands.add_command(command);
-        let answer = session.lane().send(commands).await.and_then(|Answers { mut values, .. }| {
-            match values.pop().ok_or(Fault::NONSENSE)? {
-                Value::ServerError(error) => Err(Fault::from(&error)),
-                value => Ok(value),
-            }
+    /// Runs `commands` in one write, in their order.
+    async fn run<const N: usize>(&self, session: &Session, commands: [Cmd; N]) -> Result<[Value; N], StoreError> {
+        let mut pipeline = Pipeline::with_capacity(N);
+        for command in commands {
+            pipeline.add_command(command);
+        }
+        let answers = session.lane().send(pipeline).await.and_then(|Answers { values, .. }| {
+            let refused = values.iter().find_map(|value| match value {
+                Value::ServerError(error) => Some(Fault::from(error)),
+                _ => None,
+            });
+            refused.map_or_else(|| values.try_into().map_err(|_| Fault::NONSENSE), Err)
         });
-        answer.map_err(|fault| self.failed(session, fault))
+        answers.map_err(|fault| self.failed(session, fault))
     }
 
     /// A server that is not the one to ask any more is left, and looked for anew.
@@ -265,25 +246,33 @@ impl Watcher {
     }
 }
 
-struct Page {
-    next: String,
-    lines: Vec<String>,
-}
-
-fn text(value: &Value) -> Option<String> {
+fn text(value: &Value) -> Option<&str> {
     match value {
-        Value::BulkString(bytes) => Some(String::from_utf8_lossy(bytes).into_owned()),
-        Value::SimpleString(text) => Some(text.clone()),
+        Value::BulkString(bytes) => std::str::from_utf8(bytes).ok(),
+        Value::SimpleString(text) => Some(text),
         _ => None,
     }
 }
 
-/// A number in a field; 0 where there is none yet.
-fn number(value: &Value) -> Result<i64, StoreError> {
-    match value {
-        Value::Nil => Ok(0),
-        other => text(other).and_then(|text| text.parse().ok()).ok_or(StoreError::Refused),
-    }
+/// The two fields of the state; 0 where there is no list yet.
+fn parse_mark(fields: &Value) -> Option<Mark> {
+    let Value::Array(fields) = fields else { return None };
+    let [epoch, changes] = fields.as_slice() else { return None };
+    let number = |field: &Value| match field {
+        Value::Nil => Some(0),
+        field => text(field)?.parse::<i64>().ok(),
+    };
+    Some(Mark { epoch: UnixTime::from_millis(number(epoch)?), changes: u64::try_from(number(changes)?).ok()? })
+}
+
+/// The cursor, then members and scores in turn.
+fn parse_page(mark: &Value, found: &Value) -> Option<Page> {
+    let Value::Array(parts) = found else { return None };
+    let [next, Value::Array(items)] = parts.as_slice() else { return None };
+    let lines: Vec<Option<Change>> = items.iter().step_by(2).map(|line| text(line)?.parse().ok()).collect();
+    let unreadable = lines.iter().filter(|line| line.is_none()).count();
+    let next = Some(text(next)?.to_owned()).filter(|next| next != "0");
+    Some(Page { mark: parse_mark(mark)?, changes: lines.into_iter().flatten().collect(), unreadable, next })
 }
 
 /// `EPOCH BEFORE AFTER`, then a record a line.

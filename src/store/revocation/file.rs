@@ -5,7 +5,7 @@
 //! Anything else that is no record refuses the file, for a list with a hole brings a revoked token back to life. What is
 //! over goes when the file is written anew beside itself and renamed, so that there is a whole file at every moment.
 
-use super::{Change, KEPT_BEYOND, Mark, Reading, RevocationStore, Watched};
+use super::{Change, KEPT_BEYOND, Mark, Page, RevocationStore, Watched};
 use crate::clock::{Clock, UnixTime};
 use crate::store::StoreError;
 use async_trait::async_trait;
@@ -90,11 +90,12 @@ impl RevocationStore for RevocationFile {
         })
     }
 
-    async fn read(&self) -> Result<Reading, StoreError> {
+    /// All of it at once.
+    async fn page(&self, _: Option<&str>) -> Result<Page, StoreError> {
         let shared = Arc::clone(&self.shared);
         let loaded = tokio::task::spawn_blocking(move || load(&shared.path)).await;
         let content = loaded.ok().and_then(Result::ok).ok_or(StoreError::Refused)?;
-        Ok(Reading { mark: BEGINNING, changes: content.changes, unreadable: 0 })
+        Ok(Page { mark: BEGINNING, changes: content.changes, unreadable: 0, next: None })
     }
 
     /// Nobody else adds to the file.
@@ -250,13 +251,13 @@ mod tests {
     async fn what_was_kept_is_there_after_a_restart() {
         let place = Place::new();
         let file = place.open().unwrap();
-        assert_eq!(file.read().await.unwrap().changes, []);
+        assert_eq!(file.page(None).await.unwrap().changes, []);
         file.append(&[revoked(1)]).await.unwrap();
         file.append(&[revoked(2), taken_back(1)]).await.unwrap();
-        assert_eq!(file.read().await.unwrap().changes, [revoked(1), revoked(2), taken_back(1)]);
+        assert_eq!(file.page(None).await.unwrap().changes, [revoked(1), revoked(2), taken_back(1)]);
         let again = place.open().unwrap();
         assert!(!again.was_torn());
-        assert_eq!(again.read().await.unwrap().changes, [revoked(2)], "what was taken back is written no more");
+        assert_eq!(again.page(None).await.unwrap().changes, [revoked(2)], "what was taken back is written no more");
     }
 
     #[tokio::test]
@@ -269,7 +270,7 @@ mod tests {
             let file = place.open().unwrap();
             assert!(file.was_torn(), "{length}");
             file.append(&[revoked(3)]).await.unwrap();
-            assert_eq!(file.read().await.unwrap().changes, [revoked(1), revoked(3)], "{length}");
+            assert_eq!(file.page(None).await.unwrap().changes, [revoked(1), revoked(3)], "{length}");
         }
         fs::write(place.path(), format!("{whole}\0\0\0\0")).unwrap();
         assert!(place.open().unwrap().was_torn());
@@ -296,7 +297,7 @@ mod tests {
         let late =
             Change::TakenBack { id: RevocationId::from_bits(1 << 64), expires_at: UnixTime::from_seconds(9_000) };
         file.append(&[late]).await.unwrap();
-        assert_eq!(file.read().await.unwrap().changes, [late]);
+        assert_eq!(file.page(None).await.unwrap().changes, [late]);
     }
 
     #[tokio::test]

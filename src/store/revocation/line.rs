@@ -11,7 +11,7 @@
 use super::{Change, IssuerTag, Revocation, RevocationId, RevocationKey, RevocationKind};
 use crate::clock::UnixTime;
 use std::fmt;
-use std::str::{FromStr, SplitAsciiWhitespace};
+use std::str::{FromStr, Split};
 
 /// The last millisecond that is believed to be a time: the year 9999.
 const MAX_MILLIS: i64 = crate::jose::claims::MAX_SECONDS * 1000;
@@ -44,18 +44,17 @@ impl FromStr for Change {
     type Err = LineError;
 
     fn from_str(line: &str) -> Result<Self, LineError> {
-        let mut words = line.split_ascii_whitespace();
+        let mut words = line.split(' ');
         let change = match words.next() {
             Some("revoked") => Self::Revoked(revoked(&mut words)?),
             Some("restored") => Self::TakenBack { id: word(&mut words)?.parse()?, expires_at: time(&mut words)? },
             _ => return Err(LineError),
         };
-        // One spelling only: `+1`, `01` or two spaces would be a second record of the same thing.
-        if words.next().is_none() && change.to_string() == line { Ok(change) } else { Err(LineError) }
+        if words.next().is_none() { Ok(change) } else { Err(LineError) }
     }
 }
 
-fn revoked(words: &mut SplitAsciiWhitespace<'_>) -> Result<Revocation, LineError> {
+fn revoked(words: &mut Split<'_, char>) -> Result<Revocation, LineError> {
     let id = word(words)?.parse()?;
     let name = word(words)?;
     let kind = RevocationKind::ALL.into_iter().find(|kind| kind.name() == name).ok_or(LineError)?;
@@ -72,17 +71,19 @@ fn revoked(words: &mut SplitAsciiWhitespace<'_>) -> Result<Revocation, LineError
     Ok(Revocation { id, kind, issuer, key, issued_before, expires_at: time(words)?, revoked_at: time(words)? })
 }
 
-fn word<'w>(words: &mut SplitAsciiWhitespace<'w>) -> Result<&'w str, LineError> {
+fn word<'w>(words: &mut Split<'w, char>) -> Result<&'w str, LineError> {
     words.next().ok_or(LineError)
 }
 
-fn time(words: &mut SplitAsciiWhitespace<'_>) -> Result<UnixTime, LineError> {
+fn time(words: &mut Split<'_, char>) -> Result<UnixTime, LineError> {
     moment(word(words)?)
 }
 
 fn moment(text: &str) -> Result<UnixTime, LineError> {
-    let millis: i64 = text.parse().map_err(|_| LineError)?;
-    if (0..=MAX_MILLIS).contains(&millis) { Ok(UnixTime::from_millis(millis)) } else { Err(LineError) }
+    // One spelling only: `+1` or `01` would be a second record of the same thing.
+    let plain = text.bytes().all(|byte| byte.is_ascii_digit()) && (text == "0" || !text.starts_with('0'));
+    let millis = text.parse().ok().filter(|millis| plain && *millis <= MAX_MILLIS);
+    millis.map(UnixTime::from_millis).ok_or(LineError)
 }
 
 fn hex(f: &mut fmt::Formatter<'_>, bytes: &[u8]) -> fmt::Result {

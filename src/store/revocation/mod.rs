@@ -250,15 +250,17 @@ pub struct Mark {
     pub changes: u64,
 }
 
-/// Everything a store holds.
+/// A part of what a store holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Reading {
-    /// Where the list stood when the reading began: all records up to there are in it.
+pub struct Page {
+    /// Where the list stood just before this part was read.
     pub mark: Mark,
-    /// The records.
+    /// The records. One may stand on two pages.
     pub changes: Vec<Change>,
     /// How many records could not be read: a newer version of this program, or somebody else's hand.
     pub unreadable: usize,
+    /// What to ask for the next part; `None`: this was the last.
+    pub next: Option<String>,
 }
 
 /// What happened while a list was watched.
@@ -285,11 +287,12 @@ pub trait RevocationStore: Send + Sync {
     /// Adds records; those it has stay as they are. `Ok`: they are kept, and everybody who watches is told.
     async fn append(&self, changes: &[Change]) -> Result<(), StoreError>;
 
-    /// Reads the whole list, without keeping others from it.
-    async fn read(&self) -> Result<Reading, StoreError>;
+    /// Reads the list, part by part: the first, or the one that [`Page::next`] named. All parts together hold every
+    /// record that was there from the first to the last.
+    async fn page(&self, next: Option<&str>) -> Result<Page, StoreError>;
 
-    /// Waits for others' records, at most for about `patience`; then asks where the list stands. A failure is answered
-    /// no sooner than that either, so that whoever asks again at once does not spin.
+    /// Waits for others' records, at most for about `patience`; then asks where the list stands. After a failure it takes
+    /// its time, so that whoever asks again at once does not spin.
     async fn watch(&self, patience: Duration) -> Result<Watched, StoreError>;
 
     /// True when other processes add records too. A list that is not shared needs no watching: it is always current.
