@@ -2,7 +2,6 @@
 
 use super::Workbench;
 use super::issuers::algorithms_of_source;
-use crate::config::files;
 use crate::config::schema::issuers::{Issuer, IssuerKeys, Token};
 use crate::config::schema::value::{FilePath, List, SecretRef};
 use crate::config::site::Site;
@@ -96,7 +95,7 @@ impl Keys<'_> {
     }
 
     fn jwks(&self, path: &FilePath, site: &Site, bench: &mut Workbench<'_>) -> Option<VerificationKeySet> {
-        let bytes = files::read(path.as_str(), MAX_JWKS, site, bench.faults)?;
+        let bytes = bench.file(path.as_str(), MAX_JWKS, site)?;
         let set = match VerificationKeySet::parse(&bytes, MAX_KEYS) {
             Ok(set) => set,
             Err(error) => {

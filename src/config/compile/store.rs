@@ -2,7 +2,6 @@
 
 use super::server::positive;
 use super::{Workbench, certificates};
-use crate::config::files;
 use crate::config::gather::Written;
 use crate::config::schema::store::{Redis, Store};
 use crate::config::schema::value::{Duration as WrittenDuration, SecretRef};
@@ -21,7 +20,7 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_millis(100);
 const MAX_CA: usize = 1 << 20;
 
 /// Which store remembers spent tokens.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StoreSettings {
     /// Memory of this process.
     Embedded {
@@ -111,7 +110,7 @@ fn url(redis: &Redis, site: &Site, bench: &mut Workbench<'_>) -> Option<RedisUrl
 fn authorities(redis: &Redis, site: &Site, bench: &mut Workbench<'_>) -> Option<Vec<u8>> {
     let path = redis.ca.as_ref()?;
     certificates::stack(path, site, bench)?;
-    files::read(path.as_str(), MAX_CA, site, bench.faults)
+    bench.file(path.as_str(), MAX_CA, site)
 }
 
 /// The longest time in which a connection to an upstream fails: until then a foreign claim may be taken back.
