@@ -124,6 +124,7 @@ impl<'c> Course<'c> {
             }
             Err(refused) => {
                 self.issuer = refused.issuer;
+                self.want_newer_keys(refused);
                 let name = self.snapshot.issuer_name(refused.issuer);
                 Err(self
                     .refuse(Stage::Token, Reason::from(refused.error), || format!("{}; issuer: {name}", refused.error)))
@@ -132,6 +133,15 @@ impl<'c> Course<'c> {
     }
 
     /// Opens the token, or recalls the verdict on these very bytes. One-time tokens come once: they go past the cache.
+    /// A real request that lacks a key lets the issuer's keys be fetched again, and does not wait; `explain` lets
+    /// nothing be fetched.
+    fn want_newer_keys(&self, refused: token::Refused) {
+        let profile = refused.issuer.filter(|_| refused.newer_keys_may_help).and_then(|issuer| self.profile(issuer));
+        if let (Some(profile), Memory::Live(_)) = (profile, self.memory) {
+            profile.keys.want_newer();
+        }
+    }
+
     fn open_or_recall(&self, guard: &Guard, token: &str) -> Result<Opened, token::Refused> {
         let (issuers, now) = (&self.snapshot.issuers, self.facts.now);
         let open = || token::open(issuers, &guard.issuers, token, now, self.observer);

@@ -206,6 +206,34 @@ impl<W> Recent<W> {
         due
     }
 
+    /// Whether any of `nonces` has a request that was told that the outcome is unknown, and that rests on no claim.
+    pub(crate) fn is_given_up(&self, nonces: &[Nonce]) -> bool {
+        let mut table = self.lock();
+        nonces
+            .iter()
+            .any(|nonce| matches!(table.state(&nonce.key), Some(State::Flying { overdue: true, keep: false, .. })))
+    }
+
+    /// Takes note of claims that were made without the store. `false`: one of the nonces is used up, or may be by now.
+    pub(crate) fn adopt(&self, nonces: &[Nonce], now: UnixTime) -> bool {
+        let mut table = self.lock();
+        let known = |nonce: &Nonce| match table.view(nonce, now) {
+            View::Spent | View::Busy => true,
+            View::Free | View::Unsettled => false,
+        };
+        if nonces.iter().any(known) {
+            return false;
+        }
+        table.answered_unknown(nonces, IfUnknown::Keep);
+        for nonce in nonces.iter().filter(|nonce| nonce.uses == 1) {
+            if table.view(nonce, now) == View::Free {
+                table.forget(&nonce.key);
+                table.spend(nonce, usize::MAX);
+            }
+        }
+        true
+    }
+
     /// Gives up a claim that was made and answered. True when it can be given back.
     pub(crate) fn give_up(&self, due: Due) -> bool {
         let mut table = self.lock();
@@ -525,6 +553,25 @@ mod tests {
         table.overdue(&[thrice], GIVE_BACK);
         assert!(table.land(&[thrice], fresh(true), GIVE_BACK, at(0)));
         assert_eq!(table.take_due(10, |_| true).len(), 1);
+    }
+
+    #[test]
+    fn a_claim_made_without_the_store_is_remembered_and_made_once() {
+        let (table, nonce) = (table(), nonce("a"));
+        assert!(table.adopt(&[nonce], at(0)));
+        assert!(!table.adopt(&[nonce], at(1)));
+        assert_eq!(table.begin(&[nonce], GIVE_BACK, at(1)), Admission::Replayed);
+    }
+
+    #[test]
+    fn a_claim_made_without_the_store_is_not_made_beside_one_that_is_on_its_way() {
+        let (table, nonce) = (table(), nonce("a"));
+        assert_eq!(table.begin(&[nonce], IfUnknown::Keep, at(0)), Admission::Granted);
+        assert!(!table.adopt(&[nonce], at(0)), "its request may yet be told that it is fresh");
+        table.overdue(&[nonce], IfUnknown::Keep);
+        assert!(table.adopt(&[nonce], at(0)));
+        table.land(&[nonce], fresh(true), IfUnknown::Keep, at(0));
+        assert_eq!(table.begin(&[nonce], GIVE_BACK, at(1)), Admission::Replayed);
     }
 
     #[test]

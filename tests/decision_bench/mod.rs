@@ -15,7 +15,9 @@ use tollgate::decision::{
     Trace, UpstreamId, decide,
 };
 use tollgate::identity::{Encoding, Firewall, Format, HeaderRule, IdentityPlan, TokenHandling};
-use tollgate::issuer::{AcceptedTypes, Form, IssuerId, IssuerProfile, KeyRing, KeySnapshot, Registry, TokenContract};
+use tollgate::issuer::{
+    AcceptedTypes, Form, IssuerId, IssuerProfile, KeyRing, KeySnapshot, RefetchSignal, Registry, TokenContract,
+};
 use tollgate::jose::{self, ContentEncryption, DecryptionKeySet, KeyAlgorithm, SigningAlgorithm, VerificationKeySet};
 use tollgate::observe::{ClaimResult, Observer};
 use tollgate::request::{Facts, TransportFacts};
@@ -62,6 +64,22 @@ impl Observer for Counting {
         }
     }
     fn verdict_cache(&self, _: &'static str) {}
+}
+
+/// How often newer keys were wanted.
+#[derive(Default)]
+pub struct Wanted(AtomicUsize);
+
+impl Wanted {
+    pub fn count(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl RefetchSignal for Wanted {
+    fn keys_wanted(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
 }
 
 struct OneEndpoint(Arc<AtomicBool>);
@@ -182,7 +200,36 @@ impl Bench {
     pub fn rotate_keys(&self) {
         let fresh = jose::sign::generate("ES256", ContentEncryption::A256GCM).unwrap();
         let ring = &self.snapshot.issuers.profile(IssuerId::new(0)).unwrap().keys;
-        ring.replace(KeySnapshot { set: verification(&fresh), generation: 2, stale_at: None });
+        ring.replace(KeySnapshot { set: Arc::new(verification(&fresh)), generation: 2, stale_at: None });
+    }
+
+    /// Counts from now on how often newer keys of the signing issuer are wanted.
+    pub fn wanted_keys(&self) -> Arc<Wanted> {
+        let wanted = Arc::new(Wanted::default());
+        let ring = &self.snapshot.issuers.profile(IssuerId::new(0)).unwrap().keys;
+        ring.on_wanted(Arc::clone(&wanted) as Arc<dyn RefetchSignal>);
+        wanted
+    }
+
+    /// A token signed by a key of another, whose header names `kid`.
+    pub fn forged(&self, kid: Option<&str>) -> String {
+        let stranger = jose::sign::generate("ES256", ContentEncryption::A256GCM).unwrap();
+        let mut header = Map::new();
+        header.insert("alg".into(), json!("ES256"));
+        if let Some(kid) = kid {
+            header.insert("kid".into(), json!(kid));
+        }
+        jose::sign::sign_compact(&header, &serde_json::to_vec(&claims()).unwrap(), &stranger).unwrap()
+    }
+
+    /// The name of the issuer's key.
+    pub fn kid(&self) -> &str {
+        self.signing_key["kid"].as_str().unwrap()
+    }
+
+    /// What `explain` in a running gateway says.
+    pub fn explained(&self, token: &str) -> Reason {
+        self.decide(Memory::Peek(&self.memory), PASSING_PATH, NOW, token).unwrap_err()
     }
 
     fn decide(&self, memory: Memory<'_>, path: &str, now: i64, token: &str) -> Result<Permit, Reason> {
