@@ -8,7 +8,8 @@ use super::warning::Warning;
 use crate::admin::AdminSettings;
 use crate::decision::{Endpoints, Snapshot};
 use crate::identity::Firewall;
-use crate::issuer::Registry;
+use crate::issuer::http::RemoteKeys;
+use crate::issuer::{IssuerProfile, Registry};
 use crate::proxy::{ListenerSettings, ServerSettings};
 use crate::route::RouteTable;
 use crate::telemetry::LogSettings;
@@ -33,6 +34,8 @@ pub struct Loaded {
     pub log: LogSettings,
     /// Whom we believe.
     pub issuers: Registry,
+    /// Those of the issuers whose keys are fetched, and where from: their rings are empty until that has happened.
+    pub remote_keys: Vec<(Arc<IssuerProfile>, RemoteKeys)>,
     /// Where requests want to go.
     pub routes: RouteTable,
     /// The headers no client may send through.

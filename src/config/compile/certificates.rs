@@ -10,7 +10,7 @@ use openssl::x509::X509;
 use std::sync::Arc;
 
 /// The largest PEM file read: a bundle of all public authorities has 250 KiB.
-const MAX_PEM: usize = 1 << 20;
+pub const MAX_PEM: usize = 1 << 20;
 
 /// The certificate written at `site`, its key proven to belong to it; `None` after a fault.
 pub fn certificate(written: &Written, site: &Site, bench: &mut Workbench<'_>) -> Option<Arc<Certificate>> {

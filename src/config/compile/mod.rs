@@ -12,6 +12,7 @@ mod issuers;
 mod keys;
 mod listeners;
 mod names;
+mod remote;
 mod routes;
 mod server;
 mod store;
@@ -87,9 +88,10 @@ pub fn compile(
     let store = store::compile(&written, &mut bench);
     let server = server::compile(&written, bench.faults);
     let upstreams = upstreams::compile(&written, &mut bench);
-    let issuers = issuers::compile(&names, &mut bench);
+    let believed = issuers::compile(&names, &mut bench);
     let rules = routes::compile(&written, &names, bench.faults);
     let warnings = bench.warnings;
+    let issuers::Believed { issuers, remote_keys } = believed?;
     let loaded = Loaded {
         listeners: listeners?,
         admin: admin?,
@@ -97,7 +99,8 @@ pub fn compile(
         upstreams: upstreams?,
         server: server?,
         log: server::log(&written),
-        issuers: Registry::new(issuers?),
+        issuers: Registry::new(issuers),
+        remote_keys,
         routes: rules.as_ref()?.table()?,
         firewall: identity::firewall(&written),
         rules: rules?.rules,

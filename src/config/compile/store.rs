@@ -16,8 +16,6 @@ use std::time::Duration;
 const DEFAULT_ENTRIES: usize = 1_000_000;
 /// How long Redis may take if nothing is written.
 const DEFAULT_TIMEOUT: Duration = Duration::from_millis(100);
-/// The largest file of authorities.
-const MAX_CA: usize = 1 << 20;
 
 /// Which store remembers spent tokens.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -110,7 +108,7 @@ fn url(redis: &Redis, site: &Site, bench: &mut Workbench<'_>) -> Option<RedisUrl
 fn authorities(redis: &Redis, site: &Site, bench: &mut Workbench<'_>) -> Option<Vec<u8>> {
     let path = redis.ca.as_ref()?;
     certificates::stack(path, site, bench)?;
-    bench.file(path.as_str(), MAX_CA, site)
+    bench.file(path.as_str(), certificates::MAX_PEM, site)
 }
 
 /// The longest time in which a connection to an upstream fails: until then a foreign claim may be taken back.

@@ -8,6 +8,7 @@
 
 pub mod admin;
 pub mod defaults;
+pub mod fetch;
 mod generate;
 pub mod identity;
 pub mod include;
