@@ -104,10 +104,19 @@ pub(super) fn finish(response: &mut ResponseHeader, context: &Context) -> Result
         response.remove_header(&name);
     }
     response.insert_header("X-Request-Id", context.request_id.as_str())?;
+    refresh_nonce(response, context)?;
     if context.encrypted() && !response.headers.contains_key(header::STRICT_TRANSPORT_SECURITY) {
         response.insert_header("Strict-Transport-Security", respond::HSTS)?;
     }
     Ok(())
+}
+
+/// The nonce for the client's next proof. A cache that stored the answer would hand out an old one (RFC 9449 §8.2).
+fn refresh_nonce(response: &mut ResponseHeader, context: &Context) -> Result<()> {
+    let Verdict::Permitted(permit) = &context.verdict else { return Ok(()) };
+    let Some(nonce) = permit.dpop_nonce() else { return Ok(()) };
+    response.insert_header("DPoP-Nonce", nonce)?;
+    response.insert_header("Cache-Control", "no-store")
 }
 
 #[cfg(test)]

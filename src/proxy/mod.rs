@@ -14,11 +14,13 @@ mod plain;
 mod record;
 mod respond;
 pub mod settings;
+pub mod trust;
 
 pub use context::{Context, InFlight};
 pub use generation::Generation;
 pub use listen::{Listening, services};
 pub use settings::{ListenerKind, ListenerSettings, PublicAddress, Scheme, ServerSettings};
+pub use trust::{Network, TrustedProxies};
 
 use crate::clock::Clock;
 use crate::decision::{Denial, Memory, Permit, Reason, Recollection, Trace, decide};
@@ -51,6 +53,8 @@ pub struct Shared {
     pub clock: Arc<dyn Clock>,
     /// The limits of the server.
     pub settings: ServerSettings,
+    /// The listeners, in the order in which handshakes number them.
+    pub listeners: Vec<ListenerSettings>,
     /// How many requests are being served.
     pub in_flight: InFlight,
 }
@@ -70,7 +74,7 @@ impl Gateway {
     /// Asks the one decision.
     async fn judge(&self, session: &ServerSession, context: &mut Context) -> Result<Permit, Denial> {
         ingress::check_framing(session, self.shared.settings.max_header)?;
-        let arrival = context.arrival.insert(Arrival::of(session));
+        let arrival = context.arrival.insert(Arrival::of(session, &self.shared.listeners));
         let facts = arrival.facts(session.req_header(), context.time)?;
         let memory = Memory::Live(&self.shared.memory);
         decide(&context.generation.snapshot, memory, &facts, &*self.shared.metrics, &mut Trace::off()).await
@@ -78,7 +82,7 @@ impl Gateway {
 
     /// Answers a request that is not forwarded, or whose forwarding failed.
     async fn refuse(&self, session: &mut ServerSession, context: &mut Context, denial: Denial) {
-        let arrival = context.arrival.get_or_insert_with(|| Arrival::of(session));
+        let arrival = context.arrival.get_or_insert_with(|| Arrival::of(session, &self.shared.listeners));
         let to = respond::Addressee { request_id: context.request_id.as_str(), encrypted: arrival.transport.encrypted };
         if respond::refuse(session, &denial, to).await.is_err() {
             session.set_keepalive(None);

@@ -35,7 +35,7 @@ impl Redirector {
     /// Answers one request, and records it.
     async fn answer(&self, session: &mut ServerSession) {
         let (watch, time, request_id) = (Stopwatch::start(), self.shared.clock.now(), new_request_id());
-        let arrival = Arrival::of(session);
+        let arrival = Arrival::of(session, &self.shared.listeners);
         let to = Addressee { request_id: request_id.as_str(), encrypted: false };
         let located = self.locate(session, &arrival);
         let written = match &located {

@@ -92,6 +92,9 @@ fn answer(denial: &Denial, form: Body, to: Addressee<'_>) -> Result<(ResponseHea
     for challenge in &denial.challenges {
         header.append_header("WWW-Authenticate", challenge.to_string())?;
     }
+    if let Some(nonce) = &denial.dpop_nonce {
+        header.insert_header("DPoP-Nonce", nonce)?;
+    }
     if denial.reason == Reason::MethodNotAllowed {
         let methods: Vec<&str> = denial.allow.iter().map(Method::as_str).collect();
         header.insert_header("Allow", methods.join(", "))?;
@@ -157,7 +160,7 @@ fn prefers_html(headers: &HeaderMap) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::decision::{Challenge, ChallengeKind};
+    use crate::decision::Challenge;
     use crate::request::Scheme;
     use http::HeaderValue;
 
@@ -180,7 +183,16 @@ mod tests {
     #[test]
     fn a_refusal_tells_status_and_request_and_nothing_else() {
         let mut denial = Denial::new(Reason::BadSignature);
-        denial.challenges.extend(Challenge::of(ChallengeKind::InvalidToken, Scheme::Bearer, &"orders".into(), None));
+        denial.challenges.push(Challenge {
+            scheme: Scheme::Bearer,
+            realm: "orders".into(),
+            error: Some("invalid_token"),
+            scope: None,
+            acr_values: None,
+            max_age: None,
+            algorithms: None,
+        });
+        denial.dpop_nonce = Some("n".to_owned());
         let (header, body) = answer(&denial, Body::Problem, TO).unwrap();
         let json: serde_json::Value = serde_json::from_slice(&body).unwrap();
         assert_eq!(
@@ -188,6 +200,7 @@ mod tests {
             serde_json::json!({"type": "about:blank", "title": "Unauthorized", "status": 401, "request_id": "r1"})
         );
         assert_eq!(header.headers["www-authenticate"], r#"Bearer realm="orders", error="invalid_token""#);
+        assert_eq!(header.headers["dpop-nonce"], "n");
         assert_eq!(header.headers["content-length"], body.len().to_string().as_str());
         assert_eq!(header.headers["cache-control"], "no-store");
         assert_eq!(header.headers["strict-transport-security"], HSTS);

@@ -6,6 +6,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::process::Command;
 use std::time::Duration;
 
+use openssl::pkey::{PKey, Private};
 use openssl::ssl::{SslConnector, SslMethod, SslStream, SslVersion};
 use openssl::x509::X509;
 use openssl::x509::store::X509StoreBuilder;
@@ -30,13 +31,14 @@ struct Tls {
     trusted: X509,
     server_name: Option<String>,
     version: Option<SslVersion>,
+    certificate: Option<(X509, PKey<Private>)>,
 }
 
 impl Client {
     /// HTTPS to `address`, where `host` (the SNI and the `Host` field) must be vouched for by `authority`.
     pub fn https(address: SocketAddr, host: &str, authority: &Authority) -> Self {
         let trusted = authority.certificate.clone();
-        let tls = Tls { trusted, server_name: Some(host.to_owned()), version: None };
+        let tls = Tls { trusted, server_name: Some(host.to_owned()), version: None, certificate: None };
         Self { address, host: host.to_owned(), tls: Some(tls) }
     }
 
@@ -66,6 +68,15 @@ impl Client {
     pub fn tls_version(mut self, version: SslVersion) -> Self {
         if let Some(tls) = &mut self.tls {
             tls.version = Some(version);
+        }
+        self
+    }
+
+    /// The same client showing this certificate to a server that asks for one.
+    #[must_use]
+    pub fn certificate(mut self, (certificate, key): &(X509, PKey<Private>)) -> Self {
+        if let Some(tls) = &mut self.tls {
+            tls.certificate = Some((certificate.clone(), key.clone()));
         }
         self
     }
@@ -132,6 +143,10 @@ impl Tls {
         builder.set_cert_store(store.build());
         builder.set_min_proto_version(self.version).unwrap();
         builder.set_max_proto_version(self.version).unwrap();
+        if let Some((certificate, key)) = &self.certificate {
+            builder.set_certificate(certificate).unwrap();
+            builder.set_private_key(key).unwrap();
+        }
         let mut session = builder.build().configure().unwrap();
         session.set_use_server_name_indication(self.server_name.is_some());
         session.set_verify_hostname(self.server_name.is_some());

@@ -1,5 +1,6 @@
 //! A snapshot with one guarded route, keys, and a clock that stands where the test puts it.
 
+#![allow(dead_code, reason = "every test binary uses its own part of the bench")]
 #![allow(clippy::unwrap_used, reason = "a test that can't go on must fail")]
 
 use http::{HeaderMap, HeaderValue, Method};
@@ -8,11 +9,11 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
-use tollgate::authn::{OnLoss, ReplayGuard, ReplayMode, VerdictCache};
+use tollgate::authn::{BindingRule, DpopNonces, DpopPolicy, OnLoss, ProofKeys, ReplayGuard, ReplayMode, VerdictCache};
 use tollgate::clock::UnixTime;
 use tollgate::decision::{
-    Access, Condition, Endpoint, Endpoints, Guard, Memory, Permit, Reason, Recollection, RoutePolicy, Scopes, Snapshot,
-    Trace, UpstreamId, decide,
+    Access, Condition, Denial, Endpoint, Endpoints, Guard, Memory, Permit, Reason, Recollection, RoutePolicy, Scopes,
+    Snapshot, Trace, UpstreamId, decide,
 };
 use tollgate::identity::{Encoding, Firewall, Format, HeaderRule, IdentityPlan, TokenHandling};
 use tollgate::issuer::{
@@ -26,7 +27,8 @@ use tollgate::store::{ClaimAnswer, EmbeddedStore, IfUnknown, Nonce, Receipt, Sto
 
 /// A path the route's condition lets through.
 pub const PASSING_PATH: &str = "/orders/17";
-const NOW: i64 = 1_500;
+/// The bench's time.
+pub const NOW: i64 = 1_500;
 const ISSUER: &str = "https://issuer.test";
 
 /// Claims that pass at the bench's time.
@@ -120,31 +122,42 @@ impl Bench {
 
     pub fn with_epoch(replay: ReplayMode, epoch: i64) -> Self {
         let store = EmbeddedStore::new(100, UnixTime::from_seconds(epoch));
-        Self::build(replay, OnLoss::Closed, Arc::new(store))
+        Self::build(guard(replay, OnLoss::Closed), Arc::new(store))
+    }
+
+    /// A bench whose route asks what `change` makes of the ordinary guard.
+    pub fn asking(change: impl FnOnce(&mut Guard)) -> Self {
+        let mut guard = guard(ReplayMode::None, OnLoss::Closed);
+        change(&mut guard);
+        Self::build(guard, Arc::new(EmbeddedStore::new(100, UnixTime::from_seconds(0))))
     }
 
     pub fn without_store(on_loss: OnLoss) -> Self {
-        Self::build(ReplayMode::Once, on_loss, Arc::new(Lost))
+        Self::build(guard(ReplayMode::Once, on_loss), Arc::new(Lost))
     }
 
-    fn build(replay: ReplayMode, on_loss: OnLoss, store: Arc<dyn Store>) -> Self {
+    fn build(guard: Guard, store: Arc<dyn Store>) -> Self {
         let signing_key = jose::sign::generate("ES256", ContentEncryption::A256GCM).unwrap();
         let decryption_key = jose::sign::generate("RSA-OAEP-256", ContentEncryption::A256GCM).unwrap();
         let down = Arc::new(AtomicBool::new(false));
         let snapshot = Snapshot {
             generation: 1,
             routes: routes(),
-            policies: vec![policy(replay, on_loss)],
+            policies: vec![policy(guard)],
             identities: vec![identity()],
             firewall: Firewall::new(["X-User-Id"], []),
             issuers: Registry::new(vec![
                 Arc::new(profile(Form::Signed, &signing_key, None)),
                 Arc::new(profile(Form::Nested, &signing_key, Some(&decryption_key))),
             ]),
+            dpop_nonces: Arc::new(DpopNonces::random().unwrap()),
             endpoints: Arc::new(OneEndpoint(Arc::clone(&down))),
         };
-        let memory =
-            Recollection { replay: ReplayGuard::new(store, 10), verdicts: VerdictCache::new(1000, 1 << 20).unwrap() };
+        let memory = Recollection {
+            replay: ReplayGuard::new(store, 10),
+            verdicts: VerdictCache::new(1000, 1 << 20).unwrap(),
+            proof_keys: ProofKeys::new(100),
+        };
         Self { snapshot, memory, observer: Counting::default(), down, signing_key, decryption_key }
     }
 
@@ -232,22 +245,53 @@ impl Bench {
         self.decide(Memory::Peek(&self.memory), PASSING_PATH, NOW, token).unwrap_err()
     }
 
+    /// Puts a request of any kind to the live memory.
+    pub fn put(&self, request: &Put) -> Result<Permit, Denial> {
+        self.judge(Memory::Live(&self.memory), PASSING_PATH, request)
+    }
+
     fn decide(&self, memory: Memory<'_>, path: &str, now: i64, token: &str) -> Result<Permit, Reason> {
-        let mut headers = HeaderMap::new();
-        headers.insert("authorization", HeaderValue::from_str(&format!("Bearer {token}")).unwrap());
+        let request = Put { now, ..Put::new(&format!("Bearer {token}")) };
+        self.judge(memory, path, &request).map_err(|denial| denial.reason)
+    }
+
+    fn judge(&self, memory: Memory<'_>, path: &str, request: &Put) -> Result<Permit, Denial> {
         let facts = Facts {
-            now: UnixTime::from_seconds(now),
-            method: &Method::GET,
+            now: UnixTime::from_seconds(request.now),
+            method: &request.method,
             authority: Some("api.test"),
             path: path.as_bytes(),
-            query: None,
-            headers: &headers,
+            query: Some("page=2"),
+            headers: &request.headers,
             client: IpAddr::V4(Ipv4Addr::LOCALHOST),
-            transport: &TransportFacts::default(),
+            transport: &request.transport,
         };
         let mut trace = Trace::off();
-        let decision = decide(&self.snapshot, memory, &facts, &self.observer, &mut trace);
-        block_on(decision).map_err(|denial| denial.reason)
+        block_on(decide(&self.snapshot, memory, &facts, &self.observer, &mut trace))
+    }
+}
+
+/// One request.
+pub struct Put {
+    pub method: Method,
+    pub headers: HeaderMap,
+    pub transport: TransportFacts,
+    pub now: i64,
+}
+
+impl Put {
+    /// A GET with this `Authorization`.
+    pub fn new(authorization: &str) -> Self {
+        let mut headers = HeaderMap::new();
+        headers.insert("authorization", HeaderValue::from_str(authorization).unwrap());
+        Self { method: Method::GET, headers, transport: TransportFacts::default(), now: NOW }
+    }
+
+    /// The same request with one more header field.
+    #[must_use]
+    pub fn with(mut self, name: &'static str, value: &str) -> Self {
+        self.headers.append(name, HeaderValue::from_str(value).unwrap());
+        self
     }
 }
 
@@ -274,15 +318,21 @@ fn routes() -> RouteTable {
     builder.build().unwrap()
 }
 
-fn policy(replay: ReplayMode, on_loss: OnLoss) -> RoutePolicy {
-    let guard = Guard {
+fn guard(replay: ReplayMode, on_loss: OnLoss) -> Guard {
+    Guard {
         issuers: vec![IssuerId::new(0), IssuerId::new(1)],
         audiences: Vec::new(),
         scopes: Scopes::all_of(vec!["orders:read".into()]),
         when: Some(Condition::compile(r#"claims.tenant == "acme" && path.id != "0""#).unwrap()),
+        binding: BindingRule::IfBound,
+        dpop: Some(DpopPolicy::default()),
+        step_up: None,
         replay,
         on_loss,
-    };
+    }
+}
+
+fn policy(guard: Guard) -> RoutePolicy {
     RoutePolicy { name: "orders".into(), access: Access::Guarded(guard), upstream: UpstreamId::new(0) }
 }
 

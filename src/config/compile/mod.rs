@@ -6,7 +6,9 @@
 mod access;
 mod addresses;
 mod admin;
+mod binding;
 mod certificates;
+mod clients;
 mod identity;
 mod issuers;
 mod keys;
@@ -87,6 +89,7 @@ pub fn compile(
     addresses::check(&written, bench.faults);
     let store = store::compile(&written, &mut bench);
     let server = server::compile(&written, bench.faults);
+    let dpop_nonces = server::dpop_nonces(&written, &mut bench);
     let upstreams = upstreams::compile(&written, &mut bench);
     let believed = issuers::compile(&names, &mut bench);
     let rules = routes::compile(&written, &names, bench.faults);
@@ -98,6 +101,7 @@ pub fn compile(
         store: store?,
         upstreams: upstreams?,
         server: server?,
+        dpop_nonces,
         log: server::log(&written),
         issuers: Registry::new(issuers),
         remote_keys,
