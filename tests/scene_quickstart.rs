@@ -56,13 +56,12 @@ fn the_printed_commands_work_and_nothing_outlives_the_quickstart() {
         let text = std::fs::read_to_string(&log).unwrap();
         text.contains("/metrics\n").then_some(text)
     });
-    let commands: String =
-        printed
-            .split("another terminal:")
-            .nth(1)
-            .unwrap()
-            .lines()
-            .fold(String::new(), |all, line| if line.starts_with("  ") { all + line.trim_start() + "\n" } else { all });
+    let commands: String = printed
+        .split("another terminal:")
+        .nth(1)
+        .unwrap()
+        .lines()
+        .fold(String::new(), |all, line| if line.starts_with("  ") { all + line.trim_start() + "\n" } else { all });
     let shell = Command::new("bash").args(["-euc", &commands]).current_dir(directory.path()).output().unwrap();
     let text = String::from_utf8(shell.stdout).unwrap();
     assert!(shell.status.success(), "{text}\n{}", String::from_utf8_lossy(&shell.stderr));

@@ -55,11 +55,7 @@ pub fn compile(names: &Names, bench: &mut Workbench<'_>) -> Option<Believed> {
     Some(Believed { issuers: compiled.into_iter().collect::<Option<_>>()?, remote_keys })
 }
 
-fn compile_one(
-    issuer: &Placed<Issuer>,
-    seen: &mut Seen,
-    bench: &mut Workbench<'_>,
-) -> Option<Arc<IssuerProfile>> {
+fn compile_one(issuer: &Placed<Issuer>, seen: &mut Seen, bench: &mut Workbench<'_>) -> Option<Arc<IssuerProfile>> {
     let (site, value) = (&issuer.site, &issuer.value);
     let token = value.token.clone()?;
     let contract = contract(&token, &site.key("token"), bench);
