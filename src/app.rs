@@ -48,9 +48,6 @@ use tokio::task::JoinSet;
 const GENERATION: u64 = 1;
 /// How many claims a replica remembers by itself, for routes that are `local` on the store's loss.
 const LOCAL_CLAIMS: usize = 100_000;
-/// How many verdicts are remembered, and how many bytes of tokens they may stand for.
-const VERDICTS: usize = 100_000;
-const VERDICT_BYTES: u64 = 256 * 1024 * 1024;
 /// How many clients' proof keys are kept imported: some 2 KiB each.
 const PROOF_KEYS: usize = 10_000;
 /// How long the start waits for the first keys. A dead issuer delays it by no more.
@@ -124,8 +121,8 @@ impl App {
         let (store, redis) = store(&loaded.store, &clock, &metrics)?;
         let memory = Arc::new(Recollection {
             replay: ReplayGuard::new(store, LOCAL_CLAIMS),
-            verdicts: VerdictCache::new(VERDICTS, VERDICT_BYTES)?,
             proof_keys: ProofKeys::new(PROOF_KEYS),
+            verdicts: VerdictCache::new(loaded.verdicts.entries, loaded.verdicts.bytes)?,
         });
         let path = loaded.files.first().cloned().unwrap_or_default();
         let first = Edition::build(loaded, GENERATION, &nonces, &metrics)?;
@@ -148,13 +145,13 @@ impl App {
             settings: settings.server.clone(),
             listeners: settings.listeners.clone(),
             in_flight: InFlight::default(),
+            draining: Arc::new(AtomicBool::new(false)),
         });
         let (reloads, waiting) = Reloads::new();
         let now = clock.now();
         let standing = Standing { report: started(now.as_seconds()), policies, server: settings.server.clone() };
         let live = Arc::new(Live {
             shared: Arc::clone(&shared),
-            draining: AtomicBool::new(false),
             fetcher,
             reloads,
             started_at: now,
@@ -187,6 +184,7 @@ impl App {
         let fetcher = self.live.fetcher.clone();
         tokio::spawn(async move { fetcher.run(fetch).await });
         self.look_around().await;
+        self.live.shared.generation.load().upstreams.keep();
         let (ending, watch) = watch::channel(false);
         let mut running = JoinSet::new();
         for service in self.services {
@@ -196,7 +194,7 @@ impl App {
         let addresses: Vec<String> = self.addresses.iter().map(SocketAddr::to_string).collect();
         info!("serving on {}", addresses.join(", "));
         if orders.wait(&self.live.reloads, &mut running).await == Order::Drain {
-            self.live.draining.store(true, Ordering::Release);
+            self.live.shared.draining.store(true, Ordering::Release);
             let standing = self.live.standing.load_full();
             let (delay, grace) = (standing.server.drain_delay, standing.server.shutdown_grace);
             info!("draining: not ready for {delay:?}, then {grace:?} for requests in flight");

@@ -16,7 +16,7 @@ use tollgate::proxy::{ListenerKind, Scheme};
 use tollgate::request::{CanonicalPath, Host};
 use tollgate::route::Routed;
 use tollgate::tls::{ClientCertificateMode, TlsVersion, UnknownSni};
-use tollgate::upstream::HostPolicy;
+use tollgate::upstream::{Balance, HostPolicy, Protocol};
 
 fn sound() -> Loaded {
     let workshop = Workshop::new();
@@ -167,8 +167,17 @@ fn upstreams_and_server_mean_what_they_say() {
         (orders.tls.server_name.as_deref(), orders.tls.ca.as_ref().map(Vec::len)),
         (Some("orders.internal"), Some(1))
     );
+    assert_eq!((orders.balance, orders.protocol, orders.retries), (Balance::HashSubject, Protocol::Http2, 2));
+    let health = orders.health.as_ref().expect("health checks");
+    assert_eq!((health.path.as_str(), health.interval), ("/healthz?deep=1", Duration::from_secs(2)));
+    assert_eq!((health.unhealthy_after, health.healthy_after), (2, 3));
+    assert!(orders.tls.client_certificate.is_some() && !orders.tls.min_version.allows("TLSv1.2"));
     assert_eq!((pages.endpoints[0].host.as_str(), &pages.host), ("::1", &HostPolicy::Upstream));
+    assert_eq!((orders.resolve, pages.resolve), (Duration::from_secs(3), Duration::from_secs(10)));
+    assert_eq!((pages.balance, pages.protocol, pages.retries), (Balance::RoundRobin, Protocol::Http1, 1));
+    assert!(pages.health.is_none() && pages.tls.min_version.allows("TLSv1.2"));
     assert_eq!((loaded.server.threads, loaded.server.max_header), (2, 16 * 1024));
+    assert_eq!((loaded.verdicts.entries, loaded.verdicts.bytes), (5000, 16 << 20));
     assert!(loaded.server.runtime_dir.ends_with("run") && loaded.server.runtime_dir.is_absolute());
 }
 

@@ -3,7 +3,7 @@
 //! The first one and every later one are made here alike; what the start finds sound, a reload does.
 
 use crate::admin::{AdminSettings, EffectivePolicy};
-use crate::authn::DpopNonces;
+use crate::authn::{DpopNonces, VerdictBounds};
 use crate::config::{self, Loaded, StoreSettings};
 use crate::decision::Endpoints;
 use crate::issuer::IssuerProfile;
@@ -19,6 +19,7 @@ pub(super) struct Settings {
     pub(super) admin: AdminSettings,
     pub(super) store: StoreSettings,
     pub(super) server: ServerSettings,
+    pub(super) verdicts: VerdictBounds,
     pub(super) log: LogSettings,
 }
 
@@ -48,6 +49,7 @@ impl Edition {
             admin: loaded.admin.clone(),
             store: loaded.store.clone(),
             server: loaded.server.clone(),
+            verdicts: loaded.verdicts,
             log: loaded.log,
         };
         let endpoints = Arc::clone(&upstreams) as Arc<dyn Endpoints>;

@@ -14,7 +14,7 @@ use crate::telemetry::Metrics;
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// How long an operator waits for issuers to answer.
@@ -23,7 +23,6 @@ const REFRESH_LIMIT: Duration = Duration::from_secs(10);
 /// The running gateway.
 pub(super) struct Live {
     pub(super) shared: Arc<Shared>,
-    pub(super) draining: AtomicBool,
     pub(super) fetcher: KeyFetcher,
     pub(super) reloads: Reloads,
     pub(super) started_at: UnixTime,
@@ -79,7 +78,7 @@ impl Source for Live {
     fn readiness(&self) -> Readiness {
         let snapshot = self.snapshot();
         let mut readiness = Readiness { ready: true, reasons: Vec::new() };
-        if self.draining.load(Ordering::Acquire) {
+        if self.shared.draining.load(Ordering::Acquire) {
             readiness.ready = false;
             readiness.reasons.push("draining: the process is about to end".to_owned());
         }
@@ -123,6 +122,11 @@ impl Source for Live {
         for (name, keys) in issuers(&self.snapshot(), &*self.shared.clock) {
             metrics.issuer(&name, keys);
         }
+        let generation = self.shared.generation.load();
+        let endpoints = generation.upstreams.iter().flat_map(|pool| {
+            pool.endpoints().map(|(endpoint, well)| (&**pool.name(), endpoint, well)).collect::<Vec<_>>()
+        });
+        metrics.endpoints(endpoints);
         for status in self.fetcher.status() {
             if let Some(age) = status.age {
                 metrics.issuer_age(&status.issuer, age);

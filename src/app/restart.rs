@@ -11,13 +11,14 @@ use crate::tls::TlsSettings;
 
 /// The keys of gateway.yaml in which `now` differs from `started`, and which only a start applies.
 pub(super) fn needs_restart(started: &Settings, now: &Settings) -> Vec<String> {
-    let Settings { listeners, admin, store, server, log } = started;
+    let Settings { listeners, admin, store, server, verdicts, log } = started;
     // The level is applied; where the log goes is not configured.
     let LogSettings { level: _, target: _ } = log;
     let mut keys = all_listeners(listeners, &now.listeners);
     keys.extend(of_admin(admin, &now.admin));
     keys.extend((*store != now.store).then(|| "store".to_owned()));
     keys.extend(of_server(server, &now.server));
+    keys.extend((*verdicts != now.verdicts).then(|| "server.verdict_cache".to_owned()));
     keys
 }
 
@@ -102,6 +103,7 @@ fn of_tls(started: &TlsSettings, now: &TlsSettings) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::authn::VerdictBounds;
     use crate::config::StoreSettings;
     use crate::proxy::{PublicAddress, Scheme, TrustedProxies};
     use crate::secret::Secret;
@@ -126,6 +128,7 @@ mod tests {
             admin: AdminSettings { address: "127.0.0.1:9901".parse().unwrap(), metrics_address: None, token: None },
             store: StoreSettings::Embedded { max_entries: 10 },
             server: ServerSettings { threads: 2, ..ServerSettings::default() },
+            verdicts: VerdictBounds::default(),
             log: LogSettings::default(),
         }
     }

@@ -52,13 +52,6 @@ pub const UNSUPPORTED: &[Row] = &[
     key("store.revocation_max_stale"),
     value_but("issuers[].token.form", "opaque", "write `signed`, `nested` or `sealed`"),
     key("issuers[].introspection"),
-    key("upstreams[].balance"),
-    key("upstreams[].health"),
-    key("upstreams[].protocol"),
-    key("upstreams[].retries"),
-    key("upstreams[].resolve"),
-    key("upstreams[].tls.client_certificate"),
-    key("upstreams[].tls.min_version"),
     value_but("routes[].access.credentials[]", "session", "write `header`"),
     key_but("routes[].access.replay.uses", "write `replay: once`"),
     key("routes[].access.second_factor"),
@@ -70,14 +63,12 @@ pub const UNSUPPORTED: &[Row] = &[
     key("routes[].rewrite"),
     key("routes[].response_headers"),
     key("routes[].in_flight"),
-    key("routes[].tunnel_beyond_expiry"),
     key("routes[].session"),
     key("defaults.limits"),
     key("telemetry.audit"),
     key("telemetry.otlp"),
     key("server.max_connections"),
     key("server.max_connections_per_client"),
-    key("server.verdict_cache"),
 ];
 
 /// Notes every unsupported key in `tree` and cuts it out.

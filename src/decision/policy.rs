@@ -24,12 +24,12 @@ impl UpstreamId {
     }
 }
 
-/// One endpoint of an upstream.
+/// Where one request goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Endpoint {
     /// The upstream.
     pub upstream: UpstreamId,
-    /// The position among its endpoints.
+    /// The number of the target: of one address of one of its endpoints.
     pub index: usize,
 }
 
@@ -51,6 +51,8 @@ pub struct RoutePolicy {
     pub access: Access,
     /// Where to.
     pub upstream: UpstreamId,
+    /// True when a WebSocket, an event stream or a gRPC call may outlive the token that opened it.
+    pub tunnel_beyond_expiry: bool,
 }
 
 /// Who may pass.

@@ -3,7 +3,7 @@
 use super::context::{Context, Verdict};
 use super::{ingress, respond};
 use crate::decision::Permit;
-use crate::upstream::{Origin, Outgoing};
+use crate::upstream::{Origin, Outgoing, Protocol};
 use http::{HeaderValue, header};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::{Error, ErrorType, Result};
@@ -16,7 +16,9 @@ pub(super) fn prepare(request: &RequestHeader, upstream_request: &mut RequestHea
     let Verdict::Permitted(permit) = &context.verdict else {
         return Error::e_explain(ErrorType::InternalError, "a request without a permit is not forwarded");
     };
-    keep_spelling(upstream_request)?;
+    if context.pool().is_some_and(|pool| pool.protocol() == Protocol::Http1) {
+        keep_spelling(upstream_request)?;
+    }
     let outgoing = change(request, upstream_request, permit, context);
     for name in &outgoing.remove {
         upstream_request.remove_header(name);

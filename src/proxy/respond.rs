@@ -1,8 +1,10 @@
 //! The only place that writes a response of our own.
 //!
 //! A refusal is `application/problem+json` (RFC 9457), or a small page for a browser. It tells the status and the
-//! request's identifier, so that the operator finds the reason; it never tells which check failed.
+//! request's identifier, so that the operator finds the reason; it never tells which check failed. A gRPC client gets
+//! the same as a status of its own (see [`grpc`](super::grpc)).
 
+use super::grpc;
 use crate::decision::{Denial, Reason};
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode, header};
@@ -30,10 +32,24 @@ pub(super) struct Addressee<'r> {
 
 /// Writes the answer to a refused request. The connection stays, unless its framing is in doubt.
 pub(super) async fn refuse(session: &mut ServerSession, denial: &Denial, to: Addressee<'_>) -> Result<()> {
+    if grpc::is_call(session) {
+        return grpc::refuse(session, answer(denial, Body::Problem, to)?.0).await;
+    }
     let body = if prefers_html(&session.req_header().headers) { Body::Page } else { Body::Problem };
     keep_or_close(session, denial.reason);
     let (header, text) = answer(denial, body, to)?;
     write(session, header, text).await
+}
+
+/// Writes the bare status with which an endpoint of our own answers a program.
+pub(super) async fn acknowledge(session: &mut ServerSession, status: StatusCode, to: Addressee<'_>) -> Result<()> {
+    if status == StatusCode::OK {
+        return write(session, head(status, 0, to)?, Bytes::new()).await;
+    }
+    let text = problem(status, to.request_id);
+    let mut header = head(status, text.len(), to)?;
+    header.insert_header("Content-Type", "application/problem+json")?;
+    write(session, header, Bytes::from(text)).await
 }
 
 /// Writes the redirect to `location` (RFC 9110 §15.4.9).

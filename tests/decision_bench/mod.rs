@@ -107,6 +107,9 @@ impl Store for Lost {
     async fn peek(&self, _: &[Nonce], _: UnixTime) -> ClaimAnswer {
         ClaimAnswer::Unknown(StoreError::Timeout)
     }
+    fn adopt(&self, _: &[Nonce], _: UnixTime) -> Result<bool, StoreError> {
+        Ok(true)
+    }
     fn condition(&self) -> Result<(), StoreError> {
         Err(StoreError::Timeout)
     }
@@ -333,7 +336,12 @@ fn guard(replay: ReplayMode, on_loss: OnLoss) -> Guard {
 }
 
 fn policy(guard: Guard) -> RoutePolicy {
-    RoutePolicy { name: "orders".into(), access: Access::Guarded(guard), upstream: UpstreamId::new(0) }
+    RoutePolicy {
+        name: "orders".into(),
+        access: Access::Guarded(guard),
+        upstream: UpstreamId::new(0),
+        tunnel_beyond_expiry: false,
+    }
 }
 
 fn identity() -> IdentityPlan {

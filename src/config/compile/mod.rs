@@ -90,6 +90,7 @@ pub fn compile(
     let store = store::compile(&written, &mut bench);
     let server = server::compile(&written, bench.faults);
     let dpop_nonces = server::dpop_nonces(&written, &mut bench);
+    let verdicts = server::verdicts(&written, bench.faults);
     let upstreams = upstreams::compile(&written, &mut bench);
     let believed = issuers::compile(&names, &mut bench);
     let rules = routes::compile(&written, &names, bench.faults);
@@ -102,6 +103,7 @@ pub fn compile(
         upstreams: upstreams?,
         server: server?,
         dpop_nonces,
+        verdicts: verdicts?,
         log: server::log(&written),
         issuers: Registry::new(issuers),
         remote_keys,

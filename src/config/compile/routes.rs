@@ -77,6 +77,7 @@ fn compile_rest(
         name: route.value.name.as_ref()?.as_str().into(),
         access: access?,
         upstream: UpstreamId::new(upstream?),
+        tunnel_beyond_expiry: route.value.tunnel_beyond_expiry.unwrap_or(false),
     };
     Some((policy, identity?))
 }

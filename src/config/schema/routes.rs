@@ -23,6 +23,8 @@ pub struct Route {
     pub access: Option<Access>,
     /// What the upstream is told about the caller.
     pub identity: Option<Identity>,
+    /// Whether WebSockets, event streams and gRPC calls may outlive the token that opened them. Default: false.
+    pub tunnel_beyond_expiry: Option<bool>,
 }
 
 /// Which requests take a route.
