@@ -7,6 +7,7 @@ mod config_support;
 use config_support::{SOUND, Workshop};
 use std::time::Duration;
 use tollgate::authn::{BindingRule, OnLoss, ReplayMode, RevocationPolicy};
+use tollgate::clock::UnixTime;
 use tollgate::config::{self, Loaded, StoreSettings};
 use tollgate::decision::{Access, Condition, Guard};
 use tollgate::identity::TokenHandling;
@@ -86,7 +87,8 @@ fn issuers_mean_what_they_say() {
     let loaded = sound();
     let profiles: Vec<_> = loaded.issuers.iter().map(|(_, profile)| profile).collect();
     let forms: Vec<_> = profiles.iter().map(|profile| profile.contract.form).collect();
-    assert_eq!(forms, [Form::Signed, Form::Nested, Form::Signed, Form::Sealed, Form::Sealed]);
+    let expected = [Form::Signed, Form::Nested, Form::Signed, Form::Sealed, Form::Sealed, Form::Signed, Form::Signed];
+    assert_eq!(forms, expected);
     let corp = profiles[0];
     assert_eq!(&*corp.issuer, "https://idp.example.com");
     assert_eq!(corp.contract.max_lifetime, Some(Duration::from_secs(900)));
@@ -95,7 +97,26 @@ fn issuers_mean_what_they_say() {
     assert!(corp.contract.types.accept(Some("at+jwt")) && !corp.contract.types.accept(None));
     assert_eq!(profiles[2].contract.id_claim, "jti");
     let opens: Vec<_> = profiles.iter().map(|profile| profile.keys.decryption().is_some()).collect();
-    assert_eq!(opens, [false, true, false, true, true]);
+    assert_eq!(opens, [false, true, false, true, true, false, false]);
+}
+
+#[test]
+fn fetched_keys_mean_what_they_say() {
+    let loaded = sound();
+    let [(remote, keys), (direct, plain)] = loaded.remote_keys.as_slice() else { panic!("two remote issuers") };
+    assert_eq!((&*remote.name, keys.source().as_str()), ("remote", "https://remote.example.com/tenant"));
+    assert_eq!((&*direct.name, plain.source().as_str()), ("pointed", "https://direct.example.com/jwks"));
+    let settings = keys.settings();
+    assert_eq!(settings.timeout, Duration::from_secs(2));
+    assert_eq!(settings.refresh.refresh, Duration::from_secs(300));
+    assert_eq!(settings.refresh.max_stale, Duration::from_secs(12 * 3600));
+    assert_eq!(settings.refresh.cooldown, Duration::from_secs(10));
+    assert!(settings.snapshot.as_ref().is_some_and(|path| path.ends_with("keys/remote.snapshot.json")));
+    assert_eq!(settings.proxy.as_deref(), Some("http://proxy.internal:3128"));
+    assert!(settings.allow_private_addresses && settings.ca.is_some());
+    let (plain, now) = (plain.settings(), UnixTime::default());
+    assert!(plain.ca.is_none() && !plain.allow_private_addresses);
+    assert!(remote.keys.verification(now).is_none() && direct.keys.verification(now).is_none());
 }
 
 #[test]

@@ -2,7 +2,8 @@
 //! itself (RFC 7009).
 
 use super::Admin;
-use super::api::{Answer, answer, created, json_fault, no_content, not_allowed, problem, refusal, unavailable};
+use super::answer::{Answer, answer, created, no_content, not_allowed, problem, refusal, unavailable};
+use super::api::json_fault;
 use crate::authn::revocation::{NotKept, NotRevocable, revocation_of};
 use crate::authn::token::TokenError;
 use crate::clock::UnixTime;

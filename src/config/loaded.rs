@@ -10,7 +10,8 @@ use crate::authn::DpopNonces;
 use crate::authn::VerdictBounds;
 use crate::decision::{Endpoints, Snapshot};
 use crate::identity::Firewall;
-use crate::issuer::Registry;
+use crate::issuer::http::RemoteKeys;
+use crate::issuer::{IssuerProfile, Registry};
 use crate::proxy::{ListenerSettings, ServerSettings};
 use crate::route::RouteTable;
 use crate::telemetry::LogSettings;
@@ -41,6 +42,8 @@ pub struct Loaded {
     pub log: LogSettings,
     /// Whom we believe.
     pub issuers: Registry,
+    /// Those of the issuers whose keys are fetched, and where from: their rings are empty until that has happened.
+    pub remote_keys: Vec<(Arc<IssuerProfile>, RemoteKeys)>,
     /// Where requests want to go.
     pub routes: RouteTable,
     /// The headers no client may send through.

@@ -4,7 +4,7 @@
 
 use super::Outcome;
 use crate::clock::UnixTime;
-use crate::observe::{ClaimResult, Observer};
+use crate::observe::{ClaimResult, FetchResult, Observer};
 use prometheus::process_collector::ProcessCollector;
 use prometheus::{
     Encoder, GaugeVec, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
@@ -137,6 +137,8 @@ table! {
     revocations IntGaugeVec(&[]) "revocations" [] "Revocations that hold.";
     revocation_age GaugeVec(&[]) "revocation_age_seconds" [] "Since when the list of revocations may be out of date; +Inf before its first reading.";
     issuer_keys IntGaugeVec(&[]) "issuer_keys" ["issuer"] "Keys of the issuer that may be believed.";
+    issuer_age GaugeVec(&[]) "issuer_keys_age_seconds" ["issuer"] "How long ago the keys of the issuer were fetched.";
+    issuer_fetches IntCounterVec(&[]) "issuer_fetch_total" ["issuer", "result"] "Fetches of keys: changed, unchanged, forbidden, unreachable, timed_out, bad_status, too_large or invalid.";
     tunnels IntGaugeVec(&[]) "tunnels" ["route"] "Open WebSockets, event streams and gRPC calls.";
     tls_handshakes IntCounterVec(&[]) "tls_handshakes_total" ["version", "result"] "TLS handshakes: done, unknown_name or failed.";
     certificate_expiry IntGaugeVec(&[]) "certificate_expiry_timestamp_seconds" ["name"] "When the certificate for the name expires.";
@@ -227,10 +229,22 @@ impl Metrics {
         self.families.certificate_expiry.with_label_values(&[name]).set(expires_at);
     }
 
-    /// Notes the configuration in force.
-    pub fn generation(&self, generation: u64, loaded: bool) {
+    /// Notes the configuration that came into force.
+    pub fn generation(&self, generation: u64) {
         self.families.config_generation.with_label_values(&NONE).set(i64::try_from(generation).unwrap_or(i64::MAX));
-        self.families.config_reload.with_label_values(&NONE).set(i64::from(loaded));
+        self.families.config_reload.with_label_values(&NONE).set(1);
+    }
+
+    /// Notes that a configuration was refused.
+    pub fn reload_refused(&self) {
+        self.families.config_reload.with_label_values(&NONE).set(0);
+    }
+
+    /// Forgets what is measured of issuers and certificates: a reload may have taken some of them away.
+    pub fn forget_measured(&self) {
+        self.families.issuer_keys.reset();
+        self.families.issuer_age.reset();
+        self.families.certificate_expiry.reset();
     }
 
     /// Notes how many revocations hold, and how old the list is; `None`: it was never read.
@@ -243,6 +257,11 @@ impl Metrics {
     /// Notes how many keys `issuer` has.
     pub fn issuer(&self, issuer: &str, keys: usize) {
         self.families.issuer_keys.with_label_values(&[issuer]).set(i64::try_from(keys).unwrap_or(i64::MAX));
+    }
+
+    /// Notes how long ago the keys of `issuer` were fetched.
+    pub fn issuer_age(&self, issuer: &str, age: Duration) {
+        self.families.issuer_age.with_label_values(&[issuer]).set(age.as_secs_f64());
     }
 }
 
@@ -316,6 +335,10 @@ impl Observer for Metrics {
 
     fn claim_released(&self, result: &'static str) {
         self.families.claim_releases.with_label_values(&[result]).inc();
+    }
+
+    fn issuer_fetch(&self, issuer: &str, result: FetchResult) {
+        self.families.issuer_fetches.with_label_values(&[issuer, result.label()]).inc();
     }
 
     fn local_claim_conflict(&self) {

@@ -20,11 +20,9 @@ const DEFAULT_ENTRIES: usize = 1_000_000;
 const DEFAULT_TIMEOUT: Duration = Duration::from_millis(100);
 /// How old a list of revocations may be if nothing is written.
 const DEFAULT_MAX_STALE: Duration = Duration::from_secs(300);
-/// The largest file of authorities.
-const MAX_CA: usize = 1 << 20;
 
 /// Which store remembers spent tokens.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StoreSettings {
     /// Memory of this process.
     Embedded {
@@ -146,7 +144,7 @@ fn url(redis: &Redis, site: &Site, bench: &mut Workbench<'_>) -> Option<RedisUrl
 fn authorities(redis: &Redis, site: &Site, bench: &mut Workbench<'_>) -> Option<Vec<u8>> {
     let path = redis.ca.as_ref()?;
     certificates::stack(path, site, bench)?;
-    files::read(path.as_str(), MAX_CA, site, bench.faults)
+    bench.file(path.as_str(), certificates::MAX_PEM, site)
 }
 
 /// The longest time in which a connection to an upstream fails: until then a foreign claim may be taken back.
