@@ -6,6 +6,7 @@
 mod common;
 mod indistinguishable;
 mod kit;
+mod properties;
 mod recalled;
 
 use kit::{ISSUERS, World, attacks};
