@@ -5,10 +5,10 @@
 //! anything starts, and a shutdown ends as soon as the last request has its answer.
 
 use crate::admin::{self, Admin, Readiness, Source};
-use crate::authn::{OnLoss, ReplayGuard, ReplayMode, VerdictCache};
+use crate::authn::{BindingRule, DpopNonces, OnLoss, ProofKeys, ReplayGuard, ReplayMode, VerdictCache};
 use crate::clock::{Clock, Stopwatch, SystemClock};
 use crate::config::{Loaded, StoreSettings};
-use crate::decision::{Access, Endpoints, Recollection, RoutePolicy, Snapshot};
+use crate::decision::{Access, Endpoints, Guard, Recollection, RoutePolicy, Snapshot};
 use crate::issuer::{Form, IssuerProfile};
 use crate::observe::Observer;
 use crate::proxy::{self, Generation, InFlight, ListenerKind, ListenerSettings, Shared};
@@ -38,6 +38,8 @@ const BACKLOG: u32 = 4096;
 const GENERATION: u64 = 1;
 /// How many claims a replica remembers by itself, for routes that are `local` on the store's loss.
 const LOCAL_CLAIMS: usize = 100_000;
+/// How many clients' proof keys are kept imported: some 2 KiB each.
+const PROOF_KEYS: usize = 10_000;
 /// How often a shutdown looks whether the last request is done.
 const DRAIN_STEP: Duration = Duration::from_millis(20);
 
@@ -81,7 +83,7 @@ pub fn run(loaded: Loaded) -> Result<(), AppError> {
 /// What a decision rests on under `loaded`, for one who only wants to ask: `explain` without a running gateway.
 pub fn snapshot(mut loaded: Loaded) -> Result<Snapshot, AppError> {
     let upstreams = Upstreams::new(std::mem::take(&mut loaded.upstreams), GENERATION)?;
-    Ok(loaded.into_snapshot(GENERATION, Arc::new(upstreams)))
+    Ok(loaded.into_snapshot(GENERATION, Arc::new(upstreams), Arc::new(DpopNonces::random()?)))
 }
 
 /// Connections that are still open are cut: the grace they had is over.
@@ -108,21 +110,25 @@ impl App {
         let (store, redis) = store(&loaded.store, &clock, &metrics)?;
         let memory = Arc::new(Recollection {
             replay: ReplayGuard::new(store, LOCAL_CLAIMS),
+            proof_keys: ProofKeys::new(PROOF_KEYS),
             verdicts: VerdictCache::new(loaded.verdicts.entries, loaded.verdicts.bytes)?,
         });
         let (listeners, admin_settings, settings) =
             (loaded.listeners.clone(), loaded.admin.clone(), loaded.server.clone());
         let upstreams = Arc::new(Upstreams::new(std::mem::take(&mut loaded.upstreams), GENERATION)?);
-        let snapshot = loaded.into_snapshot(GENERATION, Arc::clone(&upstreams) as Arc<dyn Endpoints>);
+        let endpoints = Arc::clone(&upstreams) as Arc<dyn Endpoints>;
+        let snapshot = loaded.into_snapshot(GENERATION, endpoints, Arc::new(DpopNonces::random()?));
+        let draining = Arc::new(AtomicBool::new(false));
         let shared = Arc::new(Shared {
             generation: ArcSwap::from_pointee(Generation::new(snapshot, upstreams, &metrics)),
             memory: Arc::clone(&memory),
             metrics: Arc::clone(&metrics),
             clock: Arc::clone(&clock),
             settings,
+            listeners: listeners.clone(),
             in_flight: InFlight::default(),
+            draining: Arc::clone(&draining),
         });
-        let draining = Arc::new(AtomicBool::new(false));
         let source = Live { shared: Arc::clone(&shared), draining: Arc::clone(&draining) };
         let admin = Arc::new(Admin { source: Arc::new(source), metrics, memory, clock });
         let mut services = proxy::services(&listeners, &shared)?.services;
@@ -140,6 +146,7 @@ impl App {
             // what does not need the store is served, and the store goes on trying.
             let _ = redis.connect().await;
         }
+        self.shared.generation.load().upstreams.keep();
         let (ending, watch) = watch::channel(false);
         let mut running = JoinSet::new();
         for service in self.services {
@@ -297,7 +304,7 @@ impl Source for Live {
             readiness.ready = false;
             readiness.reasons.push("draining: the process is about to end".to_owned());
         }
-        let wants_store = snapshot.policies.iter().any(|policy| replay(policy) != ReplayMode::None);
+        let wants_store = snapshot.policies.iter().any(claims);
         if let (true, Err(error)) = (wants_store, self.store().condition()) {
             readiness.ready &= !snapshot.policies.iter().any(is_closed);
             readiness.reasons.push(format!("the nonce store does not answer: {error}"));
@@ -315,18 +322,22 @@ impl Source for Live {
         for (name, keys) in issuers(&self.snapshot(), &*self.shared.clock) {
             metrics.issuer(&name, keys);
         }
+        let generation = self.shared.generation.load();
+        let endpoints = generation.upstreams.iter().flat_map(|pool| {
+            pool.endpoints().map(|(endpoint, well)| (&**pool.name(), endpoint, well)).collect::<Vec<_>>()
+        });
+        metrics.endpoints(endpoints);
     }
 }
 
-fn replay(policy: &RoutePolicy) -> ReplayMode {
-    match &policy.access {
-        Access::Guarded(guard) => guard.replay,
-        Access::Public => ReplayMode::None,
-    }
+/// True where no request passes without a claim: one-time tokens, or proofs, which are one-time everywhere.
+fn claims(policy: &RoutePolicy) -> bool {
+    let always = |guard: &Guard| guard.replay != ReplayMode::None || guard.binding == BindingRule::Dpop;
+    matches!(&policy.access, Access::Guarded(guard) if always(guard))
 }
 
 fn is_closed(policy: &RoutePolicy) -> bool {
-    matches!(&policy.access, Access::Guarded(guard) if guard.replay != ReplayMode::None && guard.on_loss == OnLoss::Closed)
+    claims(policy) && matches!(&policy.access, Access::Guarded(guard) if guard.on_loss == OnLoss::Closed)
 }
 
 /// Every issuer's name, and how many keys it has that may be believed; none where its form can't be opened at all.

@@ -32,6 +32,62 @@ impl ClaimResult {
     }
 }
 
+/// How one fetch of an issuer's keys ended, as counted in `tollgate_issuer_fetch_total{result}`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum FetchResult {
+    /// A set other than the one held.
+    Changed,
+    /// The set held already.
+    Unchanged,
+    /// The address, the redirect or the scheme is not allowed: nothing was asked there.
+    Forbidden,
+    /// No answer: name resolution, connection or TLS failed.
+    Unreachable,
+    /// No whole answer in time.
+    TimedOut,
+    /// An answer with a status other than 200.
+    BadStatus,
+    /// An answer larger than is read.
+    TooLarge,
+    /// An answer that is no metadata or no key set, or one with a private key, or the metadata of another issuer.
+    Invalid,
+}
+
+impl FetchResult {
+    /// Every result.
+    pub const ALL: [Self; 8] = [
+        Self::Changed,
+        Self::Unchanged,
+        Self::Forbidden,
+        Self::Unreachable,
+        Self::TimedOut,
+        Self::BadStatus,
+        Self::TooLarge,
+        Self::Invalid,
+    ];
+
+    /// The value of the metric label.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Changed => "changed",
+            Self::Unchanged => "unchanged",
+            Self::Forbidden => "forbidden",
+            Self::Unreachable => "unreachable",
+            Self::TimedOut => "timed_out",
+            Self::BadStatus => "bad_status",
+            Self::TooLarge => "too_large",
+            Self::Invalid => "invalid",
+        }
+    }
+
+    /// True when keys arrived.
+    #[must_use]
+    pub const fn is_good(self) -> bool {
+        matches!(self, Self::Changed | Self::Unchanged)
+    }
+}
+
 /// What the pure rooms tell the outside about their work. Every method returns at once and never fails.
 pub trait Observer: Send + Sync {
     /// One cryptographic opening of a token took `took`; `algorithm` is from the closed list of `jose::alg`.
@@ -71,6 +127,11 @@ pub trait Observer: Send + Sync {
     }
     /// A claim made without the store turned out to have been made by another replica too.
     fn local_claim_conflict(&self) {}
+
+    /// A fetch of the keys of `issuer` (its configured name) ended. Issuers that share a source are told one by one.
+    fn issuer_fetch(&self, issuer: &str, result: FetchResult) {
+        let _ = (issuer, result);
+    }
 }
 
 /// An observer that keeps nothing.

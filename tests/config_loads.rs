@@ -6,7 +6,7 @@ mod config_support;
 
 use config_support::{SOUND, Workshop};
 use std::time::Duration;
-use tollgate::authn::{OnLoss, ReplayMode};
+use tollgate::authn::{BindingRule, OnLoss, ReplayMode};
 use tollgate::config::{self, Loaded, StoreSettings};
 use tollgate::decision::{Access, Condition, Guard};
 use tollgate::identity::TokenHandling;
@@ -14,8 +14,8 @@ use tollgate::issuer::Form;
 use tollgate::proxy::{ListenerKind, Scheme};
 use tollgate::request::{CanonicalPath, Host};
 use tollgate::route::Routed;
-use tollgate::tls::{TlsVersion, UnknownSni};
-use tollgate::upstream::HostPolicy;
+use tollgate::tls::{ClientCertificateMode, TlsVersion, UnknownSni};
+use tollgate::upstream::{Balance, HostPolicy, Protocol};
 
 fn sound() -> Loaded {
     let workshop = Workshop::new();
@@ -40,6 +40,34 @@ fn listeners_and_admin_mean_what_they_say() {
     assert!(matches!(http.kind, ListenerKind::Redirect { to: 443 }));
     assert_eq!(loaded.admin.address.to_string(), "127.0.0.1:9901");
     assert!(loaded.admin.token.is_some_and(|token| token.expose().len() == 48));
+}
+
+#[test]
+fn what_is_believed_of_clients_means_what_it_says() {
+    let loaded = sound();
+    let https = &loaded.listeners[0];
+    let ListenerKind::Tls(tls) = &https.kind else { panic!("TLS") };
+    let clients = tls.client_certificates.as_ref().expect("client certificates");
+    assert_eq!(clients.mode(), ClientCertificateMode::Optional);
+    let trusted = |peer: &str| https.trusted_proxies.contains(peer.parse().unwrap());
+    assert!(trusted("10.1.2.3") && trusted("2001:db8::1") && trusted("192.0.2.7") && !trusted("192.0.2.8"));
+    assert!(https.client_certificate_header);
+    assert!(loaded.dpop_nonces.is_some_and(|nonces| nonces.are_shared()));
+}
+
+#[test]
+fn possession_means_what_it_says() {
+    let loaded = sound();
+    let orders = guard(&loaded, "orders");
+    assert_eq!(orders.binding, BindingRule::Required);
+    let proofs = orders.dpop.as_ref().expect("proofs");
+    assert_eq!((proofs.wants_nonce(), proofs.max_age()), (true, Duration::from_secs(30)));
+    let asked = orders.step_up.as_ref().expect("step-up");
+    assert_eq!(asked.acr_text().map(|values| &**values), Some("urn:loa:2 urn:loa:3"));
+    assert_eq!((asked.max_age(), asked.methods()), (Some(Duration::from_secs(600)), &["otp".to_owned()][..]));
+    let files = guard(&loaded, "files");
+    assert_eq!((files.binding, files.step_up.is_none()), (BindingRule::IfBound, true));
+    assert!(files.dpop.is_none(), "a route for any host can check no proofs");
 }
 
 #[test]
@@ -118,7 +146,15 @@ fn upstreams_and_server_mean_what_they_say() {
         (orders.tls.server_name.as_deref(), orders.tls.ca.as_ref().map(Vec::len)),
         (Some("orders.internal"), Some(1))
     );
+    assert_eq!((orders.balance, orders.protocol, orders.retries), (Balance::HashSubject, Protocol::Http2, 2));
+    let health = orders.health.as_ref().expect("health checks");
+    assert_eq!((health.path.as_str(), health.interval), ("/healthz?deep=1", Duration::from_secs(2)));
+    assert_eq!((health.unhealthy_after, health.healthy_after), (2, 3));
+    assert!(orders.tls.client_certificate.is_some() && !orders.tls.min_version.allows("TLSv1.2"));
     assert_eq!((pages.endpoints[0].host.as_str(), &pages.host), ("::1", &HostPolicy::Upstream));
+    assert_eq!((orders.resolve, pages.resolve), (Duration::from_secs(3), Duration::from_secs(10)));
+    assert_eq!((pages.balance, pages.protocol, pages.retries), (Balance::RoundRobin, Protocol::Http1, 1));
+    assert!(pages.health.is_none() && pages.tls.min_version.allows("TLSv1.2"));
     assert_eq!((loaded.server.threads, loaded.server.max_header), (2, 16 * 1024));
     assert_eq!((loaded.verdicts.entries, loaded.verdicts.bytes), (5000, 16 << 20));
     assert!(loaded.server.runtime_dir.ends_with("run") && loaded.server.runtime_dir.is_absolute());

@@ -159,3 +159,26 @@ fn every_rule_of_the_contract_refuses_alone() {
 fn claims_as_json() -> String {
     serde_json::to_string(&claims()).unwrap()
 }
+
+#[test]
+fn a_missing_key_lets_newer_ones_be_fetched_and_explaining_it_does_not() {
+    let bench = Bench::new(ReplayMode::None);
+    let wanted = bench.wanted_keys();
+    let invented = bench.forged(Some("invented"));
+    assert_eq!(bench.explained(&invented), Reason::UnknownKey);
+    assert_eq!(wanted.count(), 0, "explain leaves no trace");
+    assert_eq!(bench.reason(&invented), Reason::UnknownKey);
+    assert_eq!(wanted.count(), 1);
+}
+
+#[test]
+fn a_bad_signature_lets_newer_keys_be_fetched_only_where_the_token_names_no_key() {
+    let bench = Bench::new(ReplayMode::None);
+    let wanted = bench.wanted_keys();
+    assert_eq!(bench.reason(&bench.forged(Some(bench.kid()))), Reason::BadSignature);
+    assert_eq!(wanted.count(), 0);
+    assert_eq!(bench.reason(&bench.forged(None)), Reason::BadSignature);
+    assert_eq!(wanted.count(), 1);
+    assert!(bench.ask(&bench.signed(&claims())).is_ok());
+    assert_eq!(wanted.count(), 1);
+}

@@ -46,7 +46,7 @@ fn redis_freezes_thaws_dies_and_forgets() {
     redis.command::<()>(&["SET", "a", "1"]);
     redis.freeze();
     redis.thaw();
-    assert_eq!(redis.keys(), ["a"]);
+    assert_eq!(redis.keys(), [b"a"]);
     redis.kill();
     assert!(redis::Client::open(redis.url()).unwrap().get_connection().is_err());
     redis.restart();

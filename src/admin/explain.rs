@@ -153,6 +153,7 @@ impl<'r> Asked<'r> {
                 encrypted: url.https,
                 server_name: url.server_name().map(Arc::from),
                 client_certificate: certificate,
+                public: url.public_address(),
             },
             now: request.at.map_or(now, UnixTime::from_seconds),
             url,

@@ -2,6 +2,8 @@
 //!
 //! A library would tidy the path up, and so hide the very tricks that `explain` is asked about.
 
+use crate::request::{Authority, PublicAddress, UriScheme};
+
 /// The parts of `scheme://authority/path?query`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Url<'u> {
@@ -27,6 +29,13 @@ impl<'u> Url<'u> {
         (!authority.is_empty()).then_some(Self { https, authority, path, query })
     }
 
+    /// How the client reaches the listener, by what it wrote.
+    pub(super) fn public_address(&self) -> PublicAddress {
+        let scheme = if self.https { UriScheme::Https } else { UriScheme::Http };
+        let port = Authority::parse(self.authority).and_then(|authority| authority.port);
+        PublicAddress { scheme, port: port.unwrap_or(scheme.default_port()) }
+    }
+
     /// The name a handshake would carry: none for an address (RFC 6066 §3).
     pub(super) fn server_name(&self) -> Option<&str> {
         if !self.https || self.authority.starts_with('[') {
@@ -46,6 +55,7 @@ mod tests {
         let url = Url::parse("https://api.test:8443/a/%2e%2e//b?x=1?2#f").unwrap();
         assert_eq!(url, Url { https: true, authority: "api.test:8443", path: "/a/%2e%2e//b", query: Some("x=1?2") });
         assert_eq!(url.server_name(), Some("api.test"));
+        assert_eq!(url.public_address(), PublicAddress { scheme: UriScheme::Https, port: 8443 });
         assert_eq!(Url::parse("https://api.test").unwrap().path, "/");
         assert_eq!(Url::parse("https://api.test?x").unwrap().query, Some("x"));
     }

@@ -1,12 +1,15 @@
-//! One-time tokens: one atomic claim, made last, with an honest answer when the store can't say.
+//! One-time tokens and one-time proofs: one atomic claim, made last, with an honest answer when the store can't say.
 
-use super::Verified;
+use super::{ProofOfPossession, ProofUse, Verified};
 use crate::clock::UnixTime;
 use crate::issuer::IssuerProfile;
 use crate::observe::{ClaimResult, Observer};
 use crate::store::{ClaimAnswer, IfUnknown, Ledger, Nonce, NonceKey, Receipt, Store, StoreError};
 use std::sync::Arc;
 use std::time::Duration;
+
+/// The mode's name in metrics where only a proof is claimed.
+const PROOF_MODE: &str = "proof";
 
 /// A claim outlives its token by this, so that no clock within the permitted skew sees the token alive and the claim
 /// gone.
@@ -73,6 +76,9 @@ pub enum ReplayRefusal {
     /// It was used before.
     #[error("used before")]
     Replayed,
+    /// The proof was used before (RFC 9449 §11.1).
+    #[error("the proof was used before")]
+    ProofReplayed,
     /// It is older than the store's memory.
     #[error("older than the store's memory")]
     Unprovable,
@@ -90,7 +96,7 @@ pub struct NotReplayed {
 }
 
 impl NotReplayed {
-    /// For a route without replay protection.
+    /// For a request that claims nothing: no replay protection on the route, and no proof.
     #[must_use]
     pub const fn not_asked() -> Self {
         Self { receipt: None, unproven: None }
@@ -109,20 +115,49 @@ impl NotReplayed {
     }
 }
 
-/// What must be claimed for one request.
+/// What must be claimed for one request: all of it, or nothing.
 #[derive(Clone, Debug)]
 pub struct Demand {
     nonces: Vec<Nonce>,
+    /// When the oldest of what is claimed was made.
     issued_at: UnixTime,
     leeway: Duration,
-    mode: ReplayMode,
+    mode: &'static str,
 }
 
-/// What `mode` demands for this token; `None` where it demands nothing.
-pub fn demand(mode: ReplayMode, token: &Verified, profile: &IssuerProfile) -> Result<Option<Demand>, ReplayRefusal> {
-    if mode == ReplayMode::None {
-        return Ok(None);
+impl Demand {
+    /// What was used before. Where token and proof are claimed together it is the token, without which no proof for it
+    /// can have been used.
+    fn replayed(&self) -> ReplayRefusal {
+        if self.mode == PROOF_MODE { ReplayRefusal::ProofReplayed } else { ReplayRefusal::Replayed }
     }
+}
+
+/// What must be claimed for this token under `mode`; `None` where nothing must. A proof must be, whatever the mode.
+pub fn demand(
+    mode: ReplayMode,
+    token: &Verified,
+    possession: &ProofOfPossession,
+    profile: &IssuerProfile,
+) -> Result<Option<Demand>, ReplayRefusal> {
+    let leeway = profile.contract.leeway;
+    let token = (mode != ReplayMode::None).then(|| token_nonce(mode, token, profile)).transpose()?;
+    let proof = possession.proof().map(proof_nonce);
+    let mode = if token.is_some() { mode.name() } else { PROOF_MODE };
+    // The proof first: where a store can't claim both in one step, what is left of a claim that broke off is a proof,
+    // and a client makes a new one for each request.
+    let claimed = [proof, token].into_iter().flatten();
+    let issued_at = claimed.clone().map(|(_, issued_at)| issued_at).min();
+    let nonces = claimed.map(|(nonce, _)| nonce).collect();
+    Ok(issued_at.map(|issued_at| Demand { nonces, issued_at, leeway, mode }))
+}
+
+/// The token's own nonce, and when it was issued.
+fn token_nonce(
+    mode: ReplayMode,
+    token: &Verified,
+    profile: &IssuerProfile,
+) -> Result<(Nonce, UnixTime), ReplayRefusal> {
     let (claims, contract) = (token.claims(), &profile.contract);
     let identifier = claims.lookup(&contract.id_claim).and_then(serde_json::Value::as_str).filter(|id| !id.is_empty());
     let parts = identifier.zip(claims.issued_at()).zip(claims.expires_at());
@@ -132,7 +167,12 @@ pub fn demand(mode: ReplayMode, token: &Verified, profile: &IssuerProfile) -> Re
         uses: mode.uses(),
         keep_until: expires_at.plus(contract.leeway).plus(MARGIN),
     };
-    Ok(Some(Demand { nonces: vec![nonce], issued_at, leeway: contract.leeway, mode }))
+    Ok((nonce, issued_at))
+}
+
+/// The proof's nonce: good once, and remembered until no replica would take the proof for fresh.
+fn proof_nonce(proof: &ProofUse) -> (Nonce, UnixTime) {
+    (Nonce { key: proof.key, uses: 1, keep_until: proof.stale_at.plus(MARGIN) }, proof.issued_at)
 }
 
 /// Makes claims, and judges the store's answers by the route's policy.
@@ -170,7 +210,7 @@ impl ReplayGuard {
             ClaimAnswer::Unknown(_) if on_loss == OnLoss::Local => ClaimResult::Local,
             ClaimAnswer::Unknown(_) => ClaimResult::Unknown,
         };
-        observer.claimed(demand.mode.name(), result);
+        observer.claimed(demand.mode, result);
         match answer {
             ClaimAnswer::Unknown(error) => self.without_store(demand, on_loss, now, error),
             known => judge(demand, known),
@@ -182,7 +222,7 @@ impl ReplayGuard {
         match self.store.peek(&demand.nonces, now).await {
             ClaimAnswer::Unknown(error) if on_loss == OnLoss::Closed => Err(ReplayRefusal::StoreLost(error)),
             ClaimAnswer::Unknown(_) if on_loss == OnLoss::Open || self.local.is_free(&demand.nonces, now) => Ok(()),
-            ClaimAnswer::Unknown(_) => Err(ReplayRefusal::Replayed),
+            ClaimAnswer::Unknown(_) => Err(demand.replayed()),
             known => judge(demand, known).map(|_| ()),
         }
     }
@@ -199,22 +239,35 @@ impl ReplayGuard {
             OnLoss::Closed => Err(ReplayRefusal::StoreLost(error)),
             OnLoss::Open => Ok(unproven),
             OnLoss::Local => match self.local.claim(&demand.nonces, now) {
-                Ok(true) => Ok(unproven),
-                Ok(false) => Err(ReplayRefusal::Replayed),
+                Ok(true) => self.hand_over(demand, now).map(|()| unproven),
+                Ok(false) => Err(demand.replayed()),
                 Err(full) => Err(ReplayRefusal::StoreLost(full)),
             },
         }
     }
+
+    /// Leaves a claim that was made here to the store, which enters it when it answers again.
+    fn hand_over(&self, demand: &Demand, now: UnixTime) -> Result<(), ReplayRefusal> {
+        match self.store.adopt(&demand.nonces, now) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(demand.replayed()),
+            Err(full) => {
+                self.local.release(&demand.nonces);
+                Err(ReplayRefusal::StoreLost(full))
+            }
+        }
+    }
 }
 
-/// A token older than the store's memory may have been used without the store knowing, so a free nonce proves nothing.
+/// A token or proof older than the store's memory may have been used without the store knowing, so a free nonce proves
+/// nothing.
 fn judge(demand: &Demand, answer: ClaimAnswer) -> Result<NotReplayed, ReplayRefusal> {
     match answer {
         ClaimAnswer::Fresh { epoch, .. } if demand.issued_at <= epoch.plus(demand.leeway) => {
             Err(ReplayRefusal::Unprovable)
         }
         ClaimAnswer::Fresh { receipt, .. } => Ok(NotReplayed { receipt: Some(receipt), unproven: None }),
-        ClaimAnswer::Replayed { .. } => Err(ReplayRefusal::Replayed),
+        ClaimAnswer::Replayed { .. } => Err(demand.replayed()),
         ClaimAnswer::Unknown(error) => Err(ReplayRefusal::StoreLost(error)),
     }
 }

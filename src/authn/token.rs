@@ -7,10 +7,11 @@
 use crate::clock::{Stopwatch, UnixTime};
 use crate::issuer::{Form, IssuerId, IssuerProfile, Registry, TokenContract, Unchosen};
 use crate::jose::{
-    self, Claims, Compact, ContentEncryption, JoseHeader, JweParts, JwsParts, KeyAlgorithm, SigningAlgorithm,
-    media_type,
+    self, Claims, Compact, ContentEncryption, JoseHeader, JweParts, JwsParts, KeyAlgorithm, KeySelectionError,
+    SigningAlgorithm, media_type,
 };
 use crate::observe::Observer;
+use std::cell::Cell;
 use std::sync::Arc;
 
 /// Why a token was refused. Each variant is one reason of the closed list.
@@ -97,11 +98,14 @@ pub struct Refused {
     pub error: TokenError,
     /// By whose contract.
     pub issuer: Option<IssuerId>,
+    /// True where a newer key set of the issuer might tell otherwise: a key is not there, or none that has a name
+    /// fits. Opening itself asks for nothing; who serves a real request does ([`crate::issuer::KeyRing::want_newer`]).
+    pub newer_keys_may_help: bool,
 }
 
 impl From<TokenError> for Refused {
     fn from(error: TokenError) -> Self {
-        Self { error, issuer: None }
+        Self { error, issuer: None, newer_keys_may_help: false }
     }
 }
 
@@ -119,14 +123,14 @@ pub fn open(
             let claims = Claims::parse(&jws.payload);
             let iss = claims.as_ref().ok().and_then(Claims::issuer);
             let issuer = registry.choose_signed(candidates, iss).map_err(TokenError::from)?;
-            let opening = Opening { profile: profile(registry, issuer)?, issuer, now, observer };
+            let opening = Opening::new(profile(registry, issuer)?, issuer, now, observer);
             let claims = claims.map_err(|_| TokenError::MalformedClaims);
             let opened = opening.check_size(token).and_then(|()| opening.signed(&jws, claims));
             opened.map_err(|error| opening.refuse(error))
         }
         Compact::Jwe(jwe) => {
             let issuer = registry.choose_encrypted(candidates, &jwe.header).map_err(TokenError::from)?;
-            let opening = Opening { profile: profile(registry, issuer)?, issuer, now, observer };
+            let opening = Opening::new(profile(registry, issuer)?, issuer, now, observer);
             let opened = opening.check_size(token).and_then(|()| opening.encrypted(&jwe));
             opened.map_err(|error| opening.refuse(error))
         }
@@ -149,11 +153,17 @@ struct Opening<'o> {
     issuer: IssuerId,
     now: UnixTime,
     observer: &'o dyn Observer,
+    /// Set where a key is missing; beside the error, because the same error also has causes no key set can mend.
+    newer_may_help: Cell<bool>,
 }
 
-impl Opening<'_> {
+impl<'o> Opening<'o> {
+    fn new(profile: &'o IssuerProfile, issuer: IssuerId, now: UnixTime, observer: &'o dyn Observer) -> Self {
+        Self { profile, issuer, now, observer, newer_may_help: Cell::new(false) }
+    }
+
     fn refuse(&self, error: TokenError) -> Refused {
-        Refused { error, issuer: Some(self.issuer) }
+        Refused { error, issuer: Some(self.issuer), newer_keys_may_help: self.newer_may_help.get() }
     }
 
     fn contract(&self) -> &TokenContract {
@@ -222,13 +232,28 @@ impl Opening<'_> {
         if !contract.types.accept(jws.header.typ.as_deref()) {
             return Err(TokenError::TypeRefused);
         }
-        let keys = self.profile.keys.verification(self.now).ok_or(TokenError::KeysUnavailable)?;
-        let candidates = keys.set.select(jws.header.kid.as_deref(), algorithm).map_err(|_| TokenError::UnknownKey)?;
+        let kid = jws.header.kid.as_deref();
+        let keys = self.profile.keys.verification(self.now).ok_or_else(|| self.missing(TokenError::KeysUnavailable))?;
+        let candidates = keys.set.select(kid, algorithm).map_err(|error| match error {
+            KeySelectionError::Unfit => TokenError::UnknownKey,
+            _ => self.missing(TokenError::UnknownKey),
+        })?;
         let watch = Stopwatch::start();
         let input = jws.signing_input.as_bytes();
         let proven = candidates.iter().any(|key| key.verify(algorithm, input, &jws.signature).is_ok());
         self.observer.verified(algorithm.name(), watch.elapsed());
-        if proven { Ok(keys.generation) } else { Err(TokenError::BadSignature) }
+        let named = kid.is_some_and(|kid| keys.set.has_kid(kid));
+        match (proven, named) {
+            (true, _) => Ok(keys.generation),
+            (false, true) => Err(TokenError::BadSignature),
+            // An issuer that names no keys rotates them all the same.
+            (false, false) => Err(self.missing(TokenError::BadSignature)),
+        }
+    }
+
+    fn missing(&self, error: TokenError) -> TokenError {
+        self.newer_may_help.set(true);
+        error
     }
 
     /// The proven claims must be of the issuer whose contract was applied.

@@ -4,21 +4,22 @@ use super::devkit::DevKit;
 use super::token::{Mint, random_id};
 use super::{Outcome, echo};
 use crate::clock::{Clock as _, Stopwatch, SystemClock, UnixTime};
+use crate::config::Loaded;
+use crate::proxy::ListenerKind;
 use anyhow::{Context as _, bail};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use clap::Args;
 use serde_json::{Map, Value, json};
 use std::fmt::Write as _;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
 
 /// The configuration that is written where there is none: the very file this project ships.
 const SHIPPED: &str = include_str!("../../gateway.yaml");
-const ORIGIN: &str = "https://localhost:8443";
-const ADMIN: &str = "http://127.0.0.1:9901";
-const ECHO: &str = "127.0.0.1:9000";
 
 /// Make dev keys, start an echo upstream, serve gateway.yaml, and show what happens to six tokens.
 #[derive(Args, Debug)]
@@ -42,6 +43,30 @@ impl Drop for Gateway {
     }
 }
 
+/// Where the parts of the set-up are found, as the configuration says.
+struct Places {
+    origin: String,
+    admin: String,
+    echo: SocketAddr,
+}
+
+impl Places {
+    fn of(loaded: &Loaded) -> anyhow::Result<Self> {
+        let listener = loaded.listeners.iter().find(|listener| matches!(listener.kind, ListenerKind::Tls(_)));
+        let port = listener.context("the quickstart needs a listener with tls")?.address.port();
+        let endpoint = loaded.upstreams.first().and_then(|upstream| upstream.endpoints.first());
+        let endpoint = endpoint.context("the quickstart needs an upstream")?;
+        Ok(Self {
+            origin: format!("https://localhost:{port}"),
+            admin: format!("http://{}", loaded.admin.address),
+            echo: SocketAddr::new(
+                endpoint.host.parse().context("the upstream of the quickstart is on loopback")?,
+                endpoint.port,
+            ),
+        })
+    }
+}
+
 impl Quickstart {
     pub(super) fn run(self) -> anyhow::Result<Outcome> {
         if !self.config.exists() {
@@ -49,30 +74,44 @@ impl Quickstart {
         }
         let beside = self.config.parent().unwrap_or(Path::new(""));
         let kit = DevKit::prepare(&beside.join(".tollgate"))?;
-        if super::load(&self.config).is_none() {
-            return Ok(Outcome::CheckFailed);
-        }
-        echo::start(ECHO.parse()?)?;
+        let Some(loaded) = super::load(&self.config) else { return Ok(Outcome::CheckFailed) };
+        let places = Places::of(&loaded)?;
+        echo::start(places.echo)?;
         let command = std::env::current_exe().context("can't find this program")?;
         let child = Command::new(command).arg("run").arg("-c").arg(&self.config).spawn();
         let mut gateway = Gateway(child.context("can't start the gateway")?);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let shown = runtime.block_on(Demonstration::new(&kit)?.show(&mut gateway.0))?;
+        let shown = runtime.block_on(Demonstration::new(&kit, &places)?.show(&mut gateway.0))?;
         if !shown {
             return Ok(Outcome::CheckFailed);
         }
         if self.check {
             return Ok(Outcome::Done);
         }
-        print_curl_lines(&kit, &self.config)?;
-        gateway.0.wait()?;
+        print_curl_lines(&kit, &places, &self.config)?;
+        runtime.block_on(until_ended(&mut gateway.0))?;
         Ok(Outcome::Done)
     }
+}
+
+/// Waits until the gateway ends or this process is told to; the gateway never outlives it.
+async fn until_ended(gateway: &mut Child) -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    while gateway.try_wait()?.is_none() {
+        tokio::select! {
+            _ = terminate.recv() => return Ok(()),
+            _ = interrupt.recv() => return Ok(()),
+            () = tokio::time::sleep(Duration::from_millis(100)) => {}
+        }
+    }
+    Ok(())
 }
 
 /// The six tokens, and the clients that present them.
 struct Demonstration<'k> {
     kit: &'k DevKit,
+    places: &'k Places,
     https: reqwest::Client,
     admin: reqwest::Client,
     admin_token: String,
@@ -86,18 +125,19 @@ struct Case {
 }
 
 impl<'k> Demonstration<'k> {
-    fn new(kit: &'k DevKit) -> anyhow::Result<Self> {
+    fn new(kit: &'k DevKit, places: &'k Places) -> anyhow::Result<Self> {
         let pem = std::fs::read(kit.certificate())?;
         let root = reqwest::Certificate::from_pem(&pem)?;
         let client = || reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(5));
         let admin_token = std::fs::read_to_string(kit.admin_token())?.trim().to_owned();
-        Ok(Self { kit, https: client().tls_certs_only([root]).build()?, admin: client().build()?, admin_token })
+        Ok(Self { kit, places, https: client().tls_certs_only([root]).build()?, admin: client().build()?, admin_token })
     }
 
     /// Shows the table; `false` when an answer was not the expected one.
     async fn show(&self, gateway: &mut Child) -> anyhow::Result<bool> {
         self.until_ready(gateway).await?;
-        let mut table = format!("\nGET {ORIGIN}/orders/17 with six tokens:\n\n");
+        let origin = &self.places.origin;
+        let mut table = format!("\nGET {origin}/orders/17 with six tokens:\n\n");
         writeln!(table, "  {:<22} {:<7} {:<22} what the client is told", "token", "status", "reason (for operators)")?;
         let mut as_expected = true;
         for case in self.cases()? {
@@ -118,7 +158,13 @@ impl<'k> Demonstration<'k> {
             if let Some(status) = gateway.try_wait()? {
                 bail!("the gateway ended before it was ready: {status}");
             }
-            if self.admin.get(format!("{ADMIN}/readyz")).send().await.is_ok_and(|answer| answer.status().is_success()) {
+            if self
+                .admin
+                .get(format!("{}/readyz", self.places.admin))
+                .send()
+                .await
+                .is_ok_and(|answer| answer.status().is_success())
+            {
                 return self.until_tokens_are_younger_than_the_store().await;
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -153,7 +199,7 @@ impl<'k> Demonstration<'k> {
     }
 
     async fn present(&self, token: &str) -> anyhow::Result<(u16, String)> {
-        let answer = self.https.get(format!("{ORIGIN}/orders/17")).bearer_auth(token).send().await?;
+        let answer = self.https.get(format!("{}/orders/17", self.places.origin)).bearer_auth(token).send().await?;
         let status = answer.status().as_u16();
         let challenge = answer.headers().get("www-authenticate").and_then(|value| value.to_str().ok());
         let told = challenge.map(str::to_owned);
@@ -163,8 +209,12 @@ impl<'k> Demonstration<'k> {
 
     /// Asks the running gateway why; asking changes nothing.
     async fn explain(&self, token: &str) -> anyhow::Result<String> {
-        let question = json!({ "url": format!("{ORIGIN}/orders/17"), "method": "GET", "token": token });
-        let request = self.admin.post(format!("{ADMIN}/api/explain")).bearer_auth(&self.admin_token).json(&question);
+        let question = json!({ "url": format!("{}/orders/17", self.places.origin), "method": "GET", "token": token });
+        let request = self
+            .admin
+            .post(format!("{}/api/explain", self.places.admin))
+            .bearer_auth(&self.admin_token)
+            .json(&question);
         let answer: Value = request.send().await?.error_for_status()?.json().await?;
         Ok(answer["reason"].as_str().unwrap_or("–").to_owned())
     }
@@ -219,8 +269,9 @@ fn unsigned(claims: &Map<String, Value>) -> String {
     format!("{header}.{}.", URL_SAFE_NO_PAD.encode(json!(claims).to_string()))
 }
 
-fn print_curl_lines(kit: &DevKit, config: &Path) -> anyhow::Result<()> {
+fn print_curl_lines(kit: &DevKit, places: &Places, config: &Path) -> anyhow::Result<()> {
     let program = std::env::current_exe()?;
+    let (origin, admin_api) = (&places.origin, &places.admin);
     let (program, config, certificate) = (program.display(), config.display(), kit.certificate());
     let (certificate, key, admin) = (certificate.display(), kit.signing_key(), kit.admin_token());
     println!("Still serving. Try it yourself, in another terminal:\n");
@@ -228,10 +279,10 @@ fn print_curl_lines(kit: &DevKit, config: &Path) -> anyhow::Result<()> {
         "  TOKEN=$({program} token mint --key {} --issuer https://issuer.dev.example --audience https://api.dev.example \\\n      --subject alice --scope orders:read --claim 'roles=[\"buyer\"]')",
         key.display()
     );
-    println!("  curl --cacert {certificate} -H \"Authorization: Bearer $TOKEN\" {ORIGIN}/orders/17   # 200");
-    println!("  curl --cacert {certificate} -H \"Authorization: Bearer $TOKEN\" {ORIGIN}/orders/17   # 401: used");
-    println!("  curl --cacert {certificate} -H 'X-User-Id: mallory' {ORIGIN}/healthz        # the fake header is gone");
-    println!("  echo \"$TOKEN\" | {program} explain -c {config} --url {ORIGIN}/orders/17 --token-file -");
-    println!("  curl -H \"Authorization: Bearer $(cat {})\" {ADMIN}/metrics\n", admin.display());
+    println!("  curl --cacert {certificate} -H \"Authorization: Bearer $TOKEN\" {origin}/orders/17   # 200");
+    println!("  curl --cacert {certificate} -H \"Authorization: Bearer $TOKEN\" {origin}/orders/17   # 401: used");
+    println!("  curl --cacert {certificate} -H 'X-User-Id: mallory' {origin}/healthz        # the fake header is gone");
+    println!("  echo \"$TOKEN\" | {program} explain -c {config} --url {origin}/orders/17 --token-file -");
+    println!("  curl -H \"Authorization: Bearer $(cat {})\" {admin_api}/metrics\n", admin.display());
     Ok(())
 }

@@ -5,7 +5,9 @@
 
 use super::fault::Faults;
 use super::gather::Placed;
+use super::schema::binding::{Binding, Dpop, StepUp};
 use super::schema::identity::{Identity, TokenForwarding};
+use super::schema::issuers::SigningAlgorithm;
 use super::schema::routes::{Access, AccessRules, Route};
 use super::schema::value::List;
 use super::site::Site;
@@ -31,6 +33,12 @@ impl<T> Merged<T> {
     #[must_use]
     pub fn site_within(&self, name: &str, inner: &str) -> Site {
         self.nearest(|site| site.key(name).key(inner))
+    }
+
+    /// True when the key `name` is written at the route itself.
+    #[must_use]
+    pub fn is_own(&self, name: &str) -> bool {
+        self.own.key(name).is_written()
     }
 
     fn nearest(&self, place: impl Fn(&Site) -> Site) -> Site {
@@ -84,6 +92,8 @@ fn conditions(rules: &AccessRules, site: &Site) -> Vec<Placed<String>> {
 }
 
 fn join(own: AccessRules, site: &Site, base: &AccessRules, faults: &mut Faults) -> AccessRules {
+    let dpop = join_dpop(own.dpop, base.dpop.as_ref(), &site.key("dpop"), faults);
+    let step_up = join_step_up(own.step_up, base.step_up.as_ref(), &site.key("step_up"), faults);
     let mut join = Join { site, defaults: "defaults.access", faults };
     AccessRules {
         issuers: join.narrowed("issuers", own.issuers, base.issuers.as_ref(), ToString::to_string),
@@ -91,9 +101,33 @@ fn join(own: AccessRules, site: &Site, base: &AccessRules, faults: &mut Faults) 
         audiences: join.narrowed("audiences", own.audiences, base.audiences.as_ref(), ToString::to_string),
         scopes: join.widened("scopes", own.scopes, base.scopes.as_ref()),
         when: own.when.or_else(|| base.when.clone()),
+        binding: join.binding(own.binding, base.binding),
+        dpop,
+        step_up,
         replay: join.at_least("replay", own.replay, base.replay, "once"),
         on_loss: join.at_least("on_loss", own.on_loss, base.on_loss, "closed"),
     }
+}
+
+fn join_dpop(own: Option<Dpop>, base: Option<&Dpop>, site: &Site, faults: &mut Faults) -> Option<Dpop> {
+    let (Some(own), Some(base)) = (own.clone(), base) else { return own.or_else(|| base.cloned()) };
+    let mut join = Join { site, defaults: "defaults.access.dpop", faults };
+    let name = |algorithm: &SigningAlgorithm| algorithm.0.to_string();
+    Some(Dpop {
+        nonce: join.at_least("nonce", own.nonce, base.nonce, "required"),
+        max_age: join.at_most("max_age", own.max_age, base.max_age),
+        algorithms: join.narrowed("algorithms", own.algorithms, base.algorithms.as_ref(), name),
+    })
+}
+
+fn join_step_up(own: Option<StepUp>, base: Option<&StepUp>, site: &Site, faults: &mut Faults) -> Option<StepUp> {
+    let (Some(own), Some(base)) = (own.clone(), base) else { return own.or_else(|| base.cloned()) };
+    let mut join = Join { site, defaults: "defaults.access.step_up", faults };
+    Some(StepUp {
+        acr_values: join.narrowed("acr_values", own.acr_values, base.acr_values.as_ref(), ToString::to_string),
+        max_age: join.at_most("max_age", own.max_age, base.max_age),
+        amr: join.widened("amr", own.amr, base.amr.as_ref()),
+    })
 }
 
 /// The identity of `route`.
@@ -183,6 +217,32 @@ impl Join<'_> {
             self.faults.push(&self.site.key(key), problem, format!("remove it, or write `{strictest}`"));
         }
         own.or(base)
+    }
+
+    /// A bound that is stricter when it is lower.
+    fn at_most<T: Copy + PartialOrd>(&mut self, key: &str, own: Option<T>, base: Option<T>) -> Option<T> {
+        if let (Some(own), Some(base)) = (own, base)
+            && own > base
+        {
+            let problem = format!("is looser than `{}.{key}`", self.defaults);
+            self.faults.push(&self.site.key(key), problem, "remove it, or write less");
+        }
+        own.or(base)
+    }
+
+    /// Of two ways to be bound neither is the stricter: a route may ask one where the default asks any.
+    fn binding(&mut self, own: Option<Binding>, base: Option<Binding>) -> Option<Binding> {
+        let (Some(asked), Some(least)) = (own, base) else { return own.or(base) };
+        let kept = match least {
+            Binding::IfBound => true,
+            Binding::Required => asked != Binding::IfBound,
+            Binding::Dpop | Binding::Mtls => asked == least,
+        };
+        if !kept {
+            let problem = format!("takes tokens that `{}.binding` refuses", self.defaults);
+            self.faults.push(&self.site.key("binding"), problem, "remove it");
+        }
+        own
     }
 
     fn token(&mut self, own: Option<TokenForwarding>, base: Option<TokenForwarding>) -> Option<TokenForwarding> {

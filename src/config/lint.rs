@@ -3,9 +3,10 @@
 
 use super::compile::Rule;
 use super::loaded::Loaded;
+use super::possession;
 use super::site::Site;
 use super::warning::Warning;
-use crate::authn::{OnLoss, ReplayMode};
+use crate::authn::{BindingRule, OnLoss, ReplayMode};
 use crate::clock::{Clock as _, SystemClock};
 use crate::decision::{Access, Guard};
 use crate::identity::TokenHandling;
@@ -26,17 +27,18 @@ pub fn lint(loaded: &Loaded) -> Vec<Warning> {
         weaker_siblings(rule, site, loaded, &mut warnings);
     }
     mixed_replay(loaded, &mut warnings);
+    possession::lint(loaded, &mut warnings);
     unused(loaded, &mut warnings);
     certificates(loaded, &mut warnings);
     warnings.sort_by_key(Warning::place);
     warnings
 }
 
-fn routes(loaded: &Loaded) -> impl Iterator<Item = (&Rule, &Site)> {
+pub(super) fn routes(loaded: &Loaded) -> impl Iterator<Item = (&Rule, &Site)> {
     loaded.rules.iter().zip(&loaded.places.routes)
 }
 
-fn guard(rule: &Rule) -> Option<&Guard> {
+pub(super) fn guard(rule: &Rule) -> Option<&Guard> {
     match &rule.policy.access {
         Access::Public => None,
         Access::Guarded(guard) => Some(guard),
@@ -114,9 +116,11 @@ fn hosts_meet(a: &Rule, b: &Rule) -> bool {
 fn asks_less(rule: &Rule, strict: &Guard) -> bool {
     let Some(lax) = guard(rule) else { return true };
     let reused = strict.replay != ReplayMode::None && lax.replay == ReplayMode::None;
+    let unbound = strict.binding != BindingRule::IfBound && lax.binding != strict.binding;
+    let weaker = strict.step_up.is_some() && lax.step_up != strict.step_up;
     let unasked = strict.scopes.names().iter().any(|scope| !lax.scopes.names().contains(scope));
     let stranger = lax.issuers.iter().any(|issuer| !strict.issuers.contains(issuer));
-    reused || unasked || stranger
+    reused || unbound || weaker || unasked || stranger
 }
 
 /// A token spent on one route is not spent for a route that never asks.

@@ -6,6 +6,7 @@ use super::schema::value::List;
 use super::site::Site;
 use super::warning::Warning;
 use crate::admin::AdminSettings;
+use crate::authn::DpopNonces;
 use crate::authn::VerdictBounds;
 use crate::decision::{Endpoints, Snapshot};
 use crate::identity::Firewall;
@@ -30,6 +31,8 @@ pub struct Loaded {
     pub upstreams: Vec<UpstreamSettings>,
     /// The process.
     pub server: ServerSettings,
+    /// The nonces for proofs under a key that replicas share; `None`: each process has its own.
+    pub dpop_nonces: Option<Arc<DpopNonces>>,
     /// How many opened tokens are remembered.
     pub verdicts: VerdictBounds,
     /// The log.
@@ -49,9 +52,10 @@ pub struct Loaded {
 }
 
 impl Loaded {
-    /// The generation `generation` of what decisions rest on, with `endpoints` to forward to.
+    /// The generation `generation` of what decisions rest on, with `endpoints` to forward to, and the nonces of this
+    /// process for proofs, should the configuration name no shared key.
     #[must_use]
-    pub fn into_snapshot(self, generation: u64, endpoints: Arc<dyn Endpoints>) -> Snapshot {
+    pub fn into_snapshot(self, generation: u64, endpoints: Arc<dyn Endpoints>, nonces: Arc<DpopNonces>) -> Snapshot {
         let (policies, identities) = self.rules.into_iter().map(|rule| (rule.policy, rule.identity)).unzip();
         Snapshot {
             generation,
@@ -60,6 +64,7 @@ impl Loaded {
             identities,
             firewall: self.firewall,
             issuers: self.issuers,
+            dpop_nonces: self.dpop_nonces.unwrap_or(nonces),
             endpoints,
         }
     }

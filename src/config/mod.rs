@@ -15,6 +15,7 @@ mod lint;
 mod loaded;
 mod path;
 mod policies;
+mod possession;
 pub mod schema;
 mod secrets;
 mod site;

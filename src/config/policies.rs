@@ -2,7 +2,7 @@
 
 use super::compile::Rule;
 use super::loaded::Loaded;
-use crate::authn::ReplayMode;
+use crate::authn::{BindingRule, ReplayMode, StepUp};
 use crate::decision::{Access, Guard};
 use crate::identity::{Encoding, Format, HeaderRule, TokenHandling};
 use crate::issuer::{IssuerProfile, Registry};
@@ -68,6 +68,8 @@ fn guarded(guard: &Guard, issuers: &Registry) -> Vec<String> {
     if let Some(condition) = &guard.when {
         lines.push(format!("when: {}", condition.source().split_whitespace().collect::<Vec<_>>().join(" ")));
     }
+    lines.push(format!("binding: {}", binding(guard)));
+    lines.extend(guard.step_up.as_ref().map(|asked| format!("step-up: {}", step_up(asked))));
     lines.push(match guard.replay {
         ReplayMode::None => "replay: none, a token may be used again".to_owned(),
         mode @ ReplayMode::Once => {
@@ -75,6 +77,31 @@ fn guarded(guard: &Guard, issuers: &Registry) -> Vec<String> {
         }
     });
     lines
+}
+
+fn binding(guard: &Guard) -> String {
+    let tokens = match guard.binding {
+        BindingRule::IfBound => "a bound token must prove its key, an unbound one passes",
+        BindingRule::Required => "bound tokens only",
+        BindingRule::Dpop => "tokens bound to a DPoP key only",
+        BindingRule::Mtls => "tokens bound to a client certificate only",
+    };
+    let proofs = match &guard.dpop {
+        None => "no proof can be checked, for the route serves any host".to_owned(),
+        Some(_) if guard.binding == BindingRule::Mtls => return tokens.to_owned(),
+        Some(policy) => {
+            let nonce = if policy.wants_nonce() { ", with a nonce" } else { "" };
+            format!("proofs by {}, at most {} old{nonce}", policy.algorithms_text(), span(policy.max_age()))
+        }
+    };
+    format!("{tokens}; {proofs}")
+}
+
+fn step_up(asked: &StepUp) -> String {
+    let mut parts: Vec<String> = asked.acr_text().map(|values| format!("acr one of {values}")).into_iter().collect();
+    parts.extend(asked.max_age().map(|age| format!("at most {} ago", span(age))));
+    parts.extend(Some(asked.methods().join(" ")).filter(|all| !all.is_empty()).map(|all| format!("by {all}")));
+    parts.join("; ")
 }
 
 fn believed(profile: &IssuerProfile) -> String {

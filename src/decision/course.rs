@@ -2,13 +2,17 @@
 
 use super::authorize::{Request, has_scopes};
 use super::trace::{Stage, StageResult, Trace};
-use super::{Challenge, Denial, Endpoint, Guard, Memory, Reason, RoutePolicy, Snapshot};
+use super::{Access, Challenge, ChallengeKind, Denial, Endpoint, Guard, Memory, Reason, RoutePolicy, Snapshot};
+use crate::authn::binding::{self, BindingError, BindingRule, Presented, ProofOfPossession};
 use crate::authn::replay::{self, NotReplayed, ReplayMode, ReplayRefusal};
 use crate::authn::token::{self, Opened, TokenError, Verified};
+use crate::authn::{DpopPolicy, ProofError, ProofTools};
 use crate::identity::TokenHandling;
 use crate::issuer::{IssuerId, IssuerProfile};
 use crate::observe::Observer;
-use crate::request::{Authority, CanonicalPath, Credential, CredentialError, Facts, Host, Scheme, credentials};
+use crate::request::{
+    Authority, CanonicalPath, Credential, CredentialError, Facts, Host, Scheme, TargetUri, credentials,
+};
 use crate::route::{Parameters, RouteId, Routed};
 use http::HeaderValue;
 use std::sync::Arc;
@@ -41,20 +45,35 @@ impl<'c> Course<'c> {
     /// The refusal for `reason`, with everything that is known by now.
     pub(super) fn denial(self, reason: Reason) -> Denial {
         let policy = self.route.and_then(|route| self.snapshot.policy(route));
-        let challenge = policy.and_then(|policy| {
-            let scope = match &policy.access {
-                super::Access::Guarded(guard) => guard.scopes.text(),
-                super::Access::Public => None,
-            };
-            Challenge::of(reason.challenge(), self.scheme, &policy.name, scope)
+        let guarded = policy.and_then(|policy| match &policy.access {
+            Access::Guarded(guard) => Some((&policy.name, guard)),
+            Access::Public => None,
         });
+        let challenges = guarded.map(|(realm, guard)| self.challenges(reason, realm, guard));
         Denial {
             route: self.route,
             issuer: self.issuer,
-            challenges: challenge.into_iter().collect(),
+            challenges: challenges.unwrap_or_default(),
+            dpop_nonce: guarded.and_then(|(_, guard)| self.dpop_nonce(guard)),
             allow: self.allow,
             ..Denial::new(reason)
         }
+    }
+
+    /// One challenge in the scheme of the request; without a credential, one for each scheme the route accepts.
+    fn challenges(&self, reason: Reason, realm: &Arc<str>, guard: &Guard) -> Vec<Challenge> {
+        let kind = reason.challenge();
+        let of_scheme = |scheme| Challenge::of(kind, scheme, realm, guard);
+        match kind {
+            ChallengeKind::Ask => guard.schemes().filter_map(of_scheme).collect(),
+            _ => of_scheme(self.scheme).into_iter().collect(),
+        }
+    }
+
+    /// The nonce for the client's next proof, where the route asks one (RFC 9449 §8.2: on answers of every kind).
+    pub(super) fn dpop_nonce(&self, guard: &Guard) -> Option<String> {
+        let asked = guard.dpop.as_ref().is_some_and(DpopPolicy::wants_nonce);
+        asked.then(|| self.snapshot.dpop_nonces.current(self.facts.now)).flatten()
     }
 
     /// The route's id, once [`Self::route`] has found one.
@@ -95,7 +114,7 @@ impl<'c> Course<'c> {
             Routed::To(id, parameters) => {
                 let policy = self.snapshot.policy(id).ok_or(Reason::NoRoute)?;
                 self.route = Some(id);
-                let asks = if matches!(policy.access, super::Access::Public) { " (public)" } else { "" };
+                let asks = if matches!(policy.access, Access::Public) { " (public)" } else { "" };
                 self.trace.note(Stage::Route, StageResult::Passed, || format!("{}{asks}", policy.name));
                 Ok((policy, parameters))
             }
@@ -124,6 +143,7 @@ impl<'c> Course<'c> {
             }
             Err(refused) => {
                 self.issuer = refused.issuer;
+                self.want_newer_keys(refused);
                 let name = self.snapshot.issuer_name(refused.issuer);
                 Err(self
                     .refuse(Stage::Token, Reason::from(refused.error), || format!("{}; issuer: {name}", refused.error)))
@@ -132,6 +152,15 @@ impl<'c> Course<'c> {
     }
 
     /// Opens the token, or recalls the verdict on these very bytes. One-time tokens come once: they go past the cache.
+    /// A real request that lacks a key lets the issuer's keys be fetched again, and does not wait; `explain` lets
+    /// nothing be fetched.
+    fn want_newer_keys(&self, refused: token::Refused) {
+        let profile = refused.issuer.filter(|_| refused.newer_keys_may_help).and_then(|issuer| self.profile(issuer));
+        if let (Some(profile), Memory::Live(_)) = (profile, self.memory) {
+            profile.keys.want_newer();
+        }
+    }
+
     fn open_or_recall(&self, guard: &Guard, token: &str) -> Result<Opened, token::Refused> {
         let (issuers, now) = (&self.snapshot.issuers, self.facts.now);
         let open = || token::open(issuers, &guard.issuers, token, now, self.observer);
@@ -163,16 +192,51 @@ impl<'c> Course<'c> {
         }
     }
 
-    /// No binding can be proven in this version, so a bound token is refused, never taken as a plain one.
-    pub(super) fn binding(&mut self, credential: &Credential<'_>, token: &Verified) -> Result<(), Reason> {
-        if token.claims().get("cnf").is_some() {
-            return Err(self.refuse(Stage::Binding, Reason::BindingRefused, || "the token has a cnf claim"));
+    /// Whoever presents the token must hold every key it is bound to.
+    pub(super) fn binding(
+        &mut self,
+        guard: &Guard,
+        credential: &Credential<'_>,
+        token: &Verified,
+        host: &Host,
+        path: &CanonicalPath,
+    ) -> Result<ProofOfPossession, Reason> {
+        let profile = self.profile(token.issuer()).ok_or(Reason::UnknownIssuer)?;
+        let presented = Presented {
+            scheme: credential.scheme,
+            token: credential.token,
+            headers: self.facts.headers,
+            method: self.facts.method,
+            target: TargetUri::of(self.facts.transport.public, host, path),
+            certificate: self.facts.transport.client_certificate,
+            now: self.facts.now,
+            leeway: profile.contract.leeway,
+        };
+        let keys = match self.memory {
+            Memory::Live(memory) => Some(&memory.proof_keys),
+            Memory::Peek(_) | Memory::Absent => None,
+        };
+        let tools = ProofTools { keys, nonces: &self.snapshot.dpop_nonces, observer: self.observer };
+        match binding::prove(guard.binding, guard.dpop.as_ref(), token, &presented, tools) {
+            Ok(possession) if possession.method() == "none" => {
+                self.trace.note(Stage::Binding, StageResult::NotAsked, || "unbound token");
+                Ok(possession)
+            }
+            Ok(possession) => Ok(self.pass(Stage::Binding, possession, ProofOfPossession::method)),
+            Err(error) => {
+                self.scheme = self.helpful_scheme(guard, error);
+                Err(self.refuse(Stage::Binding, Reason::from(error), || error))
+            }
         }
-        if credential.scheme == Scheme::Dpop {
-            return Err(self.refuse(Stage::Binding, Reason::BindingMissing, || "the token is not bound to a key"));
+    }
+
+    /// Where the scheme of the request is what was wrong, the challenge names the one that would do.
+    fn helpful_scheme(&self, guard: &Guard, error: BindingError) -> Scheme {
+        match error {
+            BindingError::Downgraded => Scheme::Dpop,
+            BindingError::Unbound if guard.binding == BindingRule::Dpop => Scheme::Dpop,
+            _ => self.scheme,
         }
-        self.trace.note(Stage::Binding, StageResult::NotAsked, || "unbound token");
-        Ok(())
     }
 
     pub(super) fn authorize(
@@ -203,6 +267,22 @@ impl<'c> Course<'c> {
         Ok(())
     }
 
+    /// The user must have authenticated strongly and recently enough; the client can do something about it.
+    pub(super) fn step_up(&mut self, guard: &Guard, token: &Verified) -> Result<(), Reason> {
+        let Some(asked) = &guard.step_up else {
+            self.trace.note(Stage::StepUp, StageResult::NotAsked, || "any authentication will do");
+            return Ok(());
+        };
+        let profile = self.profile(token.issuer()).ok_or(Reason::UnknownIssuer)?;
+        match asked.check(token.claims(), self.facts.now, profile.contract.leeway) {
+            Ok(()) => {
+                self.trace.note(Stage::StepUp, StageResult::Passed, || "strong and recent enough");
+                Ok(())
+            }
+            Err(lack) => Err(self.refuse(Stage::StepUp, Reason::StepUpRequired, || lack)),
+        }
+    }
+
     pub(super) fn identity(&mut self, token: &Verified) -> Result<(Vec<(String, HeaderValue)>, TokenHandling), Reason> {
         let plan = self.snapshot.identities.get(self.routed().index()).ok_or(Reason::NoRoute)?;
         match plan.values(token.claims()) {
@@ -231,9 +311,14 @@ impl<'c> Course<'c> {
         }
     }
 
-    pub(super) async fn claim(&mut self, guard: &Guard, token: &Verified) -> Result<NotReplayed, Reason> {
+    pub(super) async fn claim(
+        &mut self,
+        guard: &Guard,
+        token: &Verified,
+        possession: &ProofOfPossession,
+    ) -> Result<NotReplayed, Reason> {
         let profile = self.profile(token.issuer()).ok_or(Reason::UnknownIssuer)?;
-        let demand = match replay::demand(guard.replay, token, profile) {
+        let demand = match replay::demand(guard.replay, token, possession, profile) {
             Ok(Some(demand)) => demand,
             Ok(None) => {
                 self.trace.note(Stage::Replay, StageResult::NotAsked, || "tokens may be used again here");
@@ -306,11 +391,28 @@ impl From<TokenError> for Reason {
     }
 }
 
+impl From<BindingError> for Reason {
+    fn from(error: BindingError) -> Self {
+        match error {
+            BindingError::Unbound | BindingError::NoKey | BindingError::Downgraded | BindingError::NoCertificate => {
+                Self::BindingMissing
+            }
+            BindingError::OtherCertificate | BindingError::Proof(ProofError::OtherKey) => Self::BindingMismatch,
+            BindingError::Unknown => Self::BindingRefused,
+            BindingError::Proof(ProofError::Malformed(_)) => Self::ProofMalformed,
+            BindingError::Proof(ProofError::Mismatch(_)) => Self::ProofMismatch,
+            BindingError::Proof(ProofError::Stale(_)) => Self::ProofStale,
+            BindingError::Proof(ProofError::NonceRequired) => Self::NonceRequired,
+        }
+    }
+}
+
 impl From<ReplayRefusal> for Reason {
     fn from(refusal: ReplayRefusal) -> Self {
         match refusal {
             ReplayRefusal::Unidentified => Self::ClaimMissing,
             ReplayRefusal::Replayed => Self::Replayed,
+            ReplayRefusal::ProofReplayed => Self::ProofReplayed,
             ReplayRefusal::Unprovable => Self::ReplayUnprovable,
             ReplayRefusal::StoreLost(_) => Self::StoreUnavailable,
         }

@@ -21,6 +21,12 @@ pub enum ChallengeKind {
     InvalidToken,
     /// `error="insufficient_scope"` with the missing scopes.
     InsufficientScope,
+    /// `error="invalid_dpop_proof"` (RFC 9449 §7.1).
+    InvalidProof,
+    /// `error="use_dpop_nonce"`, with a nonce in `DPoP-Nonce` (RFC 9449 §9).
+    UseNonce,
+    /// `error="insufficient_user_authentication"` with what is asked (RFC 9470 §3).
+    StepUp,
 }
 
 macro_rules! reasons {
@@ -89,14 +95,21 @@ reasons! {
     LifetimeTooLong "lifetime_too_long" 401 InvalidToken "The token lives longer than the issuer's `max_lifetime`.";
     WrongAudience "wrong_audience" 401 InvalidToken "The token was made for somebody else.";
     BindingMissing "binding_missing" 401 InvalidToken "A bound token was presented without proof, or an unbound one where proof is asked.";
+    BindingMismatch "binding_mismatch" 401 InvalidToken "The key or certificate of the client is not the one the token is bound to.";
     BindingRefused "binding_refused" 401 InvalidToken "The token is bound in a way this gateway can't check.";
+    ProofMalformed "proof_malformed" 401 InvalidProof "There is not exactly one DPoP proof, or it is not what RFC 9449 §4.2 describes.";
+    ProofMismatch "proof_mismatch" 401 InvalidProof "The DPoP proof is for another request or token, or its signature does not verify.";
+    ProofStale "proof_stale" 401 InvalidProof "The DPoP proof was made too long ago, or lies ahead.";
+    NonceRequired "nonce_required" 401 UseNonce "The DPoP proof holds no nonce of this gateway that is still good.";
     InsufficientScope "insufficient_scope" 403 InsufficientScope "The token lacks a scope the route asks.";
     ConditionFalse "condition_false" 403 None "The route's `when` does not hold.";
+    StepUpRequired "step_up_required" 401 StepUp "The user's authentication is not strong or recent enough for the route.";
     IdentityUnencodable "identity_unencodable" 403 None "A claim can't be written into its header without ambiguity.";
     UpstreamUnavailable "upstream_unavailable" 503 None "No endpoint of the upstream can be reached.";
     StoreUnavailable "store_unavailable" 503 None "The nonce store can't answer, and the route is `closed` on its loss.";
-    ReplayUnprovable "replay_unprovable" 401 InvalidToken "The token is older than the store's memory: whether it was used can't be known.";
+    ReplayUnprovable "replay_unprovable" 401 InvalidToken "The token or proof is older than the store's memory: whether it was used can't be known.";
     Replayed "replayed" 401 InvalidToken "The one-time token was used before.";
+    ProofReplayed "proof_replayed" 401 InvalidProof "The DPoP proof was used before.";
     UpstreamFailed "upstream_failed" 502 None "The upstream broke the connection or answered nonsense.";
     UpstreamTimeout "upstream_timeout" 504 None "The upstream did not answer in time.";
     Overloaded "overloaded" 503 None "The gateway itself has no room for the request.";
@@ -113,6 +126,8 @@ pub struct Denial {
     pub issuer: Option<IssuerId>,
     /// The challenges of the answer; empty where a new token would not help.
     pub challenges: Vec<Challenge>,
+    /// The nonce for the client's next proof, for `DPoP-Nonce` (RFC 9449 §8.1), where the route asks one.
+    pub dpop_nonce: Option<String>,
     /// `Retry-After` (RFC 9110 §10.2.3).
     pub retry_after: Option<Duration>,
     /// The methods for `Allow`, with `method_not_allowed`.
@@ -124,7 +139,15 @@ impl Denial {
     #[must_use]
     pub fn new(reason: Reason) -> Self {
         let retry_after = (reason.status() == 503).then_some(Duration::from_secs(1));
-        Self { reason, route: None, issuer: None, challenges: Vec::new(), retry_after, allow: Vec::new() }
+        Self {
+            reason,
+            route: None,
+            issuer: None,
+            challenges: Vec::new(),
+            dpop_nonce: None,
+            retry_after,
+            allow: Vec::new(),
+        }
     }
 }
 

@@ -20,7 +20,7 @@ pub use redirect::redirect;
 pub use snapshot::Snapshot;
 pub use trace::{Stage, StageResult, Trace};
 
-use crate::authn::{ReplayGuard, VerdictCache};
+use crate::authn::{ProofKeys, ReplayGuard, VerdictCache};
 use crate::observe::Observer;
 use crate::request::Facts;
 use course::Course;
@@ -31,6 +31,8 @@ pub struct Recollection {
     pub replay: ReplayGuard,
     /// The tokens that were opened.
     pub verdicts: VerdictCache,
+    /// The keys by which clients proved possession.
+    pub proof_keys: ProofKeys,
 }
 
 /// The memory a decision may use.
@@ -73,10 +75,12 @@ async fn walk(course: &mut Course<'_>) -> Result<Permit, Reason> {
     let credential = course.credential()?; // exactly one: two could be read differently behind us
     let opened = course.open(guard, &credential)?; // shape and header before crypto, crypto before claims
     let token = course.judge(opened)?; // times and audience, on every use
-    course.binding(&credential, &token)?; // a bound token without its proof is a stolen one
+    let possession = course.binding(guard, &credential, &token, &host, &path)?; // a bound token without its key is stolen
     course.authorize(guard, &token, &host, &path, &parameters)?;
+    course.step_up(guard, &token)?; // after scopes: no user logs in again for what stays forbidden
     let identity = course.identity(&token)?; // what can't be told to the upstream must not cost the nonce
     let endpoint = course.endpoint(policy, token.claims().subject())?; // nor may a dead upstream
-    let fresh = course.claim(guard, &token).await?; // last: whoever is refused above has spent nothing
-    Ok(Permit::guarded((course.routed(), path, endpoint), token, fresh, identity))
+    let fresh = course.claim(guard, &token, &possession).await?; // last: whoever is refused above has spent nothing
+    let permit = Permit::guarded((course.routed(), path, endpoint), (token, possession, fresh), identity);
+    Ok(permit.with_dpop_nonce(course.dpop_nonce(guard)))
 }

@@ -1,7 +1,7 @@
 //! The permit: all witnesses of one request together. Forwarding demands one, so that skipping a check does not compile.
 
 use super::policy::Endpoint;
-use crate::authn::{NotReplayed, Verified};
+use crate::authn::{NotReplayed, ProofOfPossession, Verified};
 use crate::identity::TokenHandling;
 use crate::issuer::IssuerId;
 use crate::request::CanonicalPath;
@@ -15,12 +15,14 @@ pub struct Permit {
     path: CanonicalPath,
     endpoint: Endpoint,
     caller: Option<Caller>,
+    dpop_nonce: Option<String>,
 }
 
 /// The proven caller of a guarded route.
 #[derive(Debug)]
 struct Caller {
     token: Verified,
+    possession: ProofOfPossession,
     fresh: NotReplayed,
     headers: Vec<(String, HeaderValue)>,
     handling: TokenHandling,
@@ -39,16 +41,20 @@ pub enum Credentials<'p> {
 
 impl Permit {
     pub(super) fn public(route: RouteId, path: CanonicalPath, endpoint: Endpoint) -> Self {
-        Self { route, path, endpoint, caller: None }
+        Self { route, path, endpoint, caller: None, dpop_nonce: None }
     }
 
     pub(super) fn guarded(
         (route, path, endpoint): (RouteId, CanonicalPath, Endpoint),
-        token: Verified,
-        fresh: NotReplayed,
+        (token, possession, fresh): (Verified, ProofOfPossession, NotReplayed),
         (headers, handling): (Vec<(String, HeaderValue)>, TokenHandling),
     ) -> Self {
-        Self { route, path, endpoint, caller: Some(Caller { token, fresh, headers, handling }) }
+        let caller = Caller { token, possession, fresh, headers, handling };
+        Self { route, path, endpoint, caller: Some(caller), dpop_nonce: None }
+    }
+
+    pub(super) fn with_dpop_nonce(self, dpop_nonce: Option<String>) -> Self {
+        Self { dpop_nonce, ..self }
     }
 
     /// The route.
@@ -87,7 +93,20 @@ impl Permit {
         self.caller.as_ref().map(|caller| &caller.token)
     }
 
-    /// The witness that the token's nonces were free.
+    /// The witness that the caller holds every key the token is bound to.
+    #[must_use]
+    pub fn possession(&self) -> Option<&ProofOfPossession> {
+        self.caller.as_ref().map(|caller| &caller.possession)
+    }
+
+    /// The nonce for the client's next proof, for `DPoP-Nonce` in the response (RFC 9449 §8.2). A response with it must
+    /// not be stored by caches.
+    #[must_use]
+    pub fn dpop_nonce(&self) -> Option<&str> {
+        self.dpop_nonce.as_deref()
+    }
+
+    /// The witness that the request's nonces were free.
     #[must_use]
     pub fn freshness(&self) -> Option<&NotReplayed> {
         self.caller.as_ref().map(|caller| &caller.fresh)

@@ -1,8 +1,9 @@
 //! What one route asks, as finished types.
 
 use super::authorize::Condition;
-use crate::authn::{OnLoss, ReplayMode};
+use crate::authn::{BindingRule, DpopPolicy, OnLoss, ReplayMode, StepUp};
 use crate::issuer::IssuerId;
+use crate::request::Scheme;
 use std::sync::Arc;
 
 /// The number of an upstream within one generation of the configuration.
@@ -23,12 +24,12 @@ impl UpstreamId {
     }
 }
 
-/// One endpoint of an upstream.
+/// Where one request goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Endpoint {
     /// The upstream.
     pub upstream: UpstreamId,
-    /// The position among its endpoints.
+    /// The number of the target: of one address of one of its endpoints.
     pub index: usize,
 }
 
@@ -50,6 +51,8 @@ pub struct RoutePolicy {
     pub access: Access,
     /// Where to.
     pub upstream: UpstreamId,
+    /// True when a WebSocket, an event stream or a gRPC call may outlive the token that opened it.
+    pub tunnel_beyond_expiry: bool,
 }
 
 /// Who may pass.
@@ -73,10 +76,25 @@ pub struct Guard {
     pub scopes: Scopes,
     /// The condition over claims and request.
     pub when: Option<Condition>,
+    /// Which tokens pass: bound to a key, or unbound ones too.
+    pub binding: BindingRule,
+    /// What is asked of proofs; `None` on a route for any host, where none can be checked (the proof names the host).
+    pub dpop: Option<DpopPolicy>,
+    /// What is asked of the user's authentication.
+    pub step_up: Option<StepUp>,
     /// How often one token may be used.
     pub replay: ReplayMode,
     /// What happens when the store can't answer.
     pub on_loss: OnLoss,
+}
+
+impl Guard {
+    /// The schemes under which a token may come, in the order in which they are offered to a client without one.
+    pub fn schemes(&self) -> impl Iterator<Item = Scheme> {
+        let provable = |scheme: &Scheme| *scheme == Scheme::Bearer || self.dpop.is_some();
+        let accepted = move |scheme: &Scheme| self.binding.accepts(*scheme) && provable(scheme);
+        [Scheme::Bearer, Scheme::Dpop].into_iter().filter(accepted)
+    }
 }
 
 /// Scopes a route asks, with the text of its challenge made once (RFC 6750 §3).

@@ -1,6 +1,7 @@
 //! One generation of the configuration: the rooms' policies joined by route. A request sees one, from first to last.
 
 use super::policy::{Endpoints, RoutePolicy};
+use crate::authn::DpopNonces;
 use crate::identity::{Firewall, IdentityPlan};
 use crate::issuer::Registry;
 use crate::route::{RouteId, RouteTable};
@@ -21,6 +22,8 @@ pub struct Snapshot {
     pub firewall: Firewall,
     /// Whom we believe.
     pub issuers: Registry,
+    /// The nonces clients put into their proofs.
+    pub dpop_nonces: Arc<DpopNonces>,
     /// Whom we forward to.
     pub endpoints: Arc<dyn Endpoints>,
 }

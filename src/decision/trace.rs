@@ -21,6 +21,8 @@ pub enum Stage {
     Binding,
     /// Audiences of the route, scopes, condition.
     Authorization,
+    /// The strength and age of the user's authentication.
+    StepUp,
     /// The headers for the upstream.
     Identity,
     /// An endpoint to forward to.
@@ -42,6 +44,7 @@ impl Stage {
             Self::Claims => "claims",
             Self::Binding => "binding",
             Self::Authorization => "authorization",
+            Self::StepUp => "step_up",
             Self::Identity => "identity",
             Self::Upstream => "upstream",
             Self::Replay => "replay",

@@ -1,10 +1,15 @@
 //! 5. Whom we believe: the token contract of each issuer, its keys, and the choice among issuers.
 
+pub mod address;
+#[cfg(feature = "server")]
+pub mod http;
 pub mod keys;
+pub mod metadata;
 pub mod profile;
+pub mod refresh;
 pub mod registry;
 
-pub use keys::{KeyRing, KeySnapshot};
+pub use keys::{KeyRing, KeySnapshot, RefetchSignal};
 pub use profile::{AcceptedTypes, Form, IssuerProfile, TokenContract};
 pub use registry::{Registry, Unchosen};
 

@@ -76,7 +76,7 @@ pub fn shared_secret(bytes: &[u8]) -> Result<Secret<Vec<u8>>, KeyError> {
 /// except that a symmetric key is nothing else.
 pub fn thumbprint(jwk: &Map<String, Value>) -> Result<String, KeyError> {
     match text(jwk, "kty")? {
-        "oct" => Ok(hash_members(&collect(jwk, &["k", "kty"])?)),
+        "oct" => Ok(base64url::encode(&hash_members(&collect(jwk, &["k", "kty"])?))),
         _ => PublicJwk::read(jwk).map(|key| key.thumbprint()),
     }
 }
@@ -174,13 +174,13 @@ impl PublicJwk {
     fn rsa(jwk: &Map<String, Value>) -> Result<Self, KeyError> {
         let modulus = rsa::check_public(&octets(jwk, "n")?, &octets(jwk, "e")?)?;
         let modulus_len = usize::try_from(modulus.num_bytes()).map_err(|_| KeyError::RsaModulus)?;
-        Ok(Self { shape: Shape::Rsa { modulus_len }, members: collect(jwk, &["e", "kty", "n"])? })
+        Ok(Self { shape: Shape::Rsa { modulus_len }, members: required_members(jwk)? })
     }
 
     fn ec(jwk: &Map<String, Value>) -> Result<Self, KeyError> {
         let curve = Curve::from_name(text(jwk, "crv")?).ok_or(KeyError::UnknownType)?;
         curve.point(&*curve.group()?, &octets(jwk, "x")?, &octets(jwk, "y")?)?;
-        Ok(Self { shape: Shape::Ec(curve), members: collect(jwk, &["crv", "kty", "x", "y"])? })
+        Ok(Self { shape: Shape::Ec(curve), members: required_members(jwk)? })
     }
 
     fn okp(jwk: &Map<String, Value>) -> Result<Self, KeyError> {
@@ -194,20 +194,29 @@ impl PublicJwk {
             "X25519" => return Err(KeyError::BadPoint),
             _ => return Err(KeyError::UnknownType),
         };
-        if jwk.contains_key("y") {
-            return Err(KeyError::BadMember("y"));
-        }
-        Ok(Self { shape, members: collect(jwk, &["crv", "kty", "x"])? })
+        Ok(Self { shape, members: required_members(jwk)? })
     }
 
     /// RFC 7638 §3: the hash of the required members in lexicographic order, without white space.
     pub(super) fn thumbprint(&self) -> String {
-        hash_members(&self.members)
+        base64url::encode(&hash_members(&self.members))
     }
 }
 
-fn hash_members(members: &Map<String, Value>) -> String {
-    base64url::encode(&sha256(Value::Object(members.clone()).to_string().as_bytes()))
+/// The members that make a public key of its type (RFC 7638 §3.2, RFC 8037 §2), as they are spelled.
+pub(super) fn required_members(jwk: &Map<String, Value>) -> Result<Map<String, Value>, KeyError> {
+    match text(jwk, "kty")? {
+        "RSA" => collect(jwk, &["e", "kty", "n"]),
+        "EC" => collect(jwk, &["crv", "kty", "x", "y"]),
+        "OKP" if jwk.contains_key("y") => Err(KeyError::BadMember("y")),
+        "OKP" => collect(jwk, &["crv", "kty", "x"]),
+        _ => Err(KeyError::UnknownType),
+    }
+}
+
+/// SHA-256 over the members in lexicographic order, without white space (RFC 7638 §3).
+pub(super) fn hash_members(members: &Map<String, Value>) -> [u8; 32] {
+    sha256(Value::Object(members.clone()).to_string().as_bytes())
 }
 
 /// The named members, which are strings.

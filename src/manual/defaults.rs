@@ -9,6 +9,11 @@
 //! | `token.max_size` | 8 KiB | larger than any honest access token, small enough to refuse before crypto |
 //! | `access.replay` | `none` | ordinary bearer tokens are presented again and again; one-time use is a contract with the issuer |
 //! | `access.on_loss` | `closed` | a store that can't say whether a token was used has not said that it wasn't |
+//! | `access.binding` | `if_bound` | a token that its issuer bound to a key is worth nothing without that key, on every route |
+//! | `dpop.max_age` | 60 s | a proof is made for one request and sent at once; the window is for slow networks |
+//! | `dpop.algorithms` | ES256, EdDSA | what clients use; every further one is one more to break |
+//! | `dpop.nonce` | `none` | it costs an idle client one more round trip; the one-time `jti` stops replay without it |
+//! | `server.dpop_nonce_key` | random, of this process | one gateway needs no more; several must share one, or clients dance at every change of replica |
 //! | `identity.token` | `drop` | a backend that never sees the token can't leak it |
 //! | `headers.*.encoding` | `reject` | a value that two programs read differently is not an identity |
 //! | `tls.unknown_sni` | `reject` | a client that asks for another name wants another server |

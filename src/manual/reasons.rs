@@ -13,6 +13,9 @@ pub fn table() -> String {
             ChallengeKind::InvalidRequest => "`invalid_request`",
             ChallengeKind::InvalidToken => "`invalid_token`",
             ChallengeKind::InsufficientScope => "`insufficient_scope`",
+            ChallengeKind::InvalidProof => "`invalid_dpop_proof`",
+            ChallengeKind::UseNonce => "`use_dpop_nonce`",
+            ChallengeKind::StepUp => "`insufficient_user_authentication`",
         };
         let row = format!("| `{}` | {} | {challenge} | {} |\n", reason.label(), reason.status(), reason.meaning());
         text.push_str(&row);

@@ -12,4 +12,10 @@
 //! | identity headers sent by the client in any spelling (CVE-2025-64484) | the firewall strips on every route, then proven values are set | `tests/scene_identity.rs` |
 //! | `/%61dmin`, `..;`, `//` past the route that guards | one canonical path or 400, matched and forwarded alike | `tests/scene_paths.rs` |
 //! | DPoP proof or log-out token used as access token | their `typ` is never accepted | `issuer::profile` |
-//! | a bound token presented without its key | `cnf` is never ignored | `tests/decision.rs` |
+//! | a bound token presented as if it were a plain one | `cnf` is never ignored: a member that is unknown refuses the token | `tests/theft.rs`, `tests/decision.rs` |
+//! | a stolen token without its key | the proof must be by the key in `cnf.jkt`, for this method, URI and token; as `Bearer` the token is refused | `a_stolen_token_without_its_key_is_refused` in `tests/theft.rs` |
+//! | a stolen token with a stolen proof | the proof's `jti` is claimed in the same atomic step as all else, in every replica's store | `a_stolen_token_with_a_stolen_proof_is_refused` in `tests/theft.rs` |
+//! | proofs made ahead of time on a borrowed device | `dpop.nonce: required`: a proof must hold a nonce no older than two minutes | `the_nonce_dance_takes_two_steps` in `tests/theft.rs` |
+//! | a proof made for another server, sent on to us | `htu` is compared with the listener's public address and a host of the route; a route for any host checks no proofs | `a_route_for_any_host_can_check_no_proof` in `tests/theft.rs` |
+//! | a stolen token over another client's certificate | `cnf.x5t#S256` must be the certificate of this very connection | `a_stolen_token_over_another_clients_certificate_is_refused` in `tests/theft.rs` |
+//! | a hijacked login that is good enough for reading | step-up: `acr`, `auth_time` and `amr` per route and method | `a_weak_or_old_authentication_is_asked_to_step_up` in `tests/theft.rs` |

@@ -15,12 +15,16 @@
 //! 5. **Credential.** Exactly one, or 400.
 //! 6. **Token.** [`authn::token`](crate::authn::token): size, form, issuer, JOSE header, all before any crypto; then
 //!    decryption and signature; then the claims' times and audience.
-//! 7. **Binding.** A token with `cnf` is refused by a route that can't check it.
+//! 7. **Binding.** [`authn::binding`](crate::authn::binding): whoever presents the token must hold every key its `cnf`
+//!    names – a DPoP proof for this request, the client certificate of this connection – and a member that is unknown
+//!    refuses it.
 //! 8. **Authorization.** Audiences of the route, scopes, the `when` condition.
-//! 9. **Identity.** The headers for the upstream are computed, because that can fail too.
-//! 10. **Upstream.** An endpoint is chosen, because there may be none.
-//! 11. **Replay.** The one-time claim: one atomic step, the last. A request refused before it has spent nothing.
-//! 12. **Forwarding.** [`Permit`](crate::decision::Permit) in hand, `proxy/egress` strips what a client could fake and
+//! 9. **Step-up.** How strongly and how recently the user authenticated, where the route asks.
+//! 10. **Identity.** The headers for the upstream are computed, because that can fail too.
+//! 11. **Upstream.** An endpoint is chosen, because there may be none.
+//! 12. **Replay.** The one-time claim, of the token's identifier and the proof's together: one atomic step, the last. A
+//!     request refused before it has spent nothing.
+//! 13. **Forwarding.** [`Permit`](crate::decision::Permit) in hand, `proxy/egress` strips what a client could fake and
 //!     sets what was proven.
 //!
 //! The whole order is [`decide()`](crate::decision::decide()), on one screen. `explain` asks the same function.

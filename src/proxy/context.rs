@@ -2,6 +2,8 @@
 
 use super::generation::Generation;
 use super::ingress::Arrival;
+use super::lifeline::Lifeline;
+use super::tunnel::Tunnel;
 use crate::clock::{Stopwatch, UnixTime};
 use crate::decision::{Denial, Endpoint, Permit, Reason};
 use crate::issuer::IssuerId;
@@ -9,6 +11,8 @@ use crate::request::RequestId;
 use crate::route::RouteId;
 use crate::store::Receipt;
 use crate::telemetry::Outcome;
+use crate::upstream::{Fault, Pool};
+use http::StatusCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -23,6 +27,10 @@ pub struct Context {
     pub(super) arrival: Option<Arrival>,
     pub(super) verdict: Verdict,
     pub(super) attempt: Option<Attempt>,
+    /// Where the request says how long it may live.
+    pub(super) lifeline: Option<Arc<Lifeline>>,
+    /// What it may turn into.
+    pub(super) tunnel: Option<Tunnel>,
     _in_flight: Counted,
 }
 
@@ -32,6 +40,8 @@ pub(super) enum Verdict {
     Open,
     /// It may be forwarded.
     Permitted(Permit),
+    /// It was for an endpoint of our own, which answered so.
+    Served(StatusCode),
     /// It was refused; or its forwarding failed, which ends a permit.
     Denied(Denial),
 }
@@ -44,6 +54,10 @@ pub(super) struct Attempt {
     pub(super) watch: Stopwatch,
     /// How often it was tried.
     pub(super) count: usize,
+    /// The targets that failed.
+    tried: Vec<usize>,
+    /// True once an attempt failed on a connection that its other end had closed meanwhile.
+    stale: bool,
     /// True once a byte of the request may have reached an upstream.
     pub(super) sent: bool,
     /// What gives the claim back, as long as nothing was sent.
@@ -68,6 +82,8 @@ impl Context {
             arrival: None,
             verdict: Verdict::Open,
             attempt: None,
+            lifeline: None,
+            tunnel: None,
             _in_flight: in_flight.count(),
         }
     }
@@ -78,6 +94,8 @@ impl Context {
             endpoint: permit.endpoint(),
             watch: Stopwatch::start(),
             count: 0,
+            tried: Vec::new(),
+            stale: false,
             sent: false,
             receipt: permit.freshness().and_then(|fresh| fresh.receipt().cloned()),
             route: permit.route(),
@@ -115,14 +133,52 @@ impl Context {
         }
     }
 
-    /// Turns to the next endpoint, or the next address of the same; false when there is none worth a try.
+    /// Notes which target an attempt really goes to.
+    pub(super) fn goes_to(&mut self, target: usize) {
+        if let Some(attempt) = &mut self.attempt {
+            attempt.endpoint.index = target;
+        }
+    }
+
+    /// Turns to another target; false when there is none worth a try, or the request has had its attempts.
     pub(super) fn try_another(&mut self) -> bool {
         let Some(attempt) = &mut self.attempt else { return false };
-        let upstreams = &self.generation.upstreams;
-        let Some(upstream) = upstreams.find(attempt.endpoint.upstream) else { return false };
-        upstream.refused(attempt.endpoint.index);
-        attempt.endpoint = upstreams.another(attempt.endpoint);
-        attempt.count < upstream.candidates()
+        let Some(pool) = self.generation.upstreams.find(attempt.endpoint.upstream) else { return false };
+        attempt.tried.push(attempt.endpoint.index);
+        if attempt.count > pool.retries() {
+            return false;
+        }
+        let next = pool.another(&attempt.tried);
+        attempt.endpoint.index = next.unwrap_or(attempt.endpoint.index);
+        next.is_some()
+    }
+
+    /// Allows one more attempt at the same target, because it had closed the connection before the request came. That
+    /// is nobody's fault, so it counts as no attempt; once a request.
+    pub(super) fn try_fresh_connection(&mut self) -> bool {
+        let Some(attempt) = self.attempt.as_mut().filter(|attempt| !attempt.stale) else { return false };
+        attempt.stale = true;
+        attempt.count -= 1;
+        true
+    }
+
+    /// The upstream the request goes to.
+    pub(super) fn pool(&self) -> Option<&Pool> {
+        self.generation.upstreams.find(self.attempt.as_ref()?.endpoint.upstream)
+    }
+
+    /// Tells the upstream that the target has answered.
+    pub(super) fn target_answered(&self) {
+        if let (Some(pool), Some(attempt)) = (self.pool(), &self.attempt) {
+            pool.answered(attempt.endpoint.index);
+        }
+    }
+
+    /// Tells the upstream that the target has failed.
+    pub(super) fn target_failed(&self, fault: Fault) {
+        if let (Some(pool), Some(attempt)) = (self.pool(), &self.attempt) {
+            pool.failed(attempt.endpoint.index, fault);
+        }
     }
 
     /// True when the request came over TLS.
@@ -137,6 +193,9 @@ impl Context {
             Verdict::Denied(denial) => {
                 (denial.route, denial.issuer, Outcome::refused(denial.reason), Some(denial.reason))
             }
+            Verdict::Served(status) if status.is_success() => (None, None, Outcome::Public, None),
+            Verdict::Served(status) if status.is_server_error() => (None, None, Outcome::Error, None),
+            Verdict::Served(_) => (None, None, Outcome::Denied, None),
             Verdict::Open => (None, None, Outcome::Error, None),
         }
     }

@@ -3,7 +3,7 @@
 use super::context::{Context, Verdict};
 use super::{ingress, respond};
 use crate::decision::Permit;
-use crate::upstream::{Origin, Outgoing};
+use crate::upstream::{Origin, Outgoing, Protocol};
 use http::{HeaderValue, header};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::{Error, ErrorType, Result};
@@ -16,7 +16,9 @@ pub(super) fn prepare(request: &RequestHeader, upstream_request: &mut RequestHea
     let Verdict::Permitted(permit) = &context.verdict else {
         return Error::e_explain(ErrorType::InternalError, "a request without a permit is not forwarded");
     };
-    keep_spelling(upstream_request)?;
+    if context.pool().is_some_and(|pool| pool.protocol() == Protocol::Http1) {
+        keep_spelling(upstream_request)?;
+    }
     let outgoing = change(request, upstream_request, permit, context);
     for name in &outgoing.remove {
         upstream_request.remove_header(name);
@@ -104,10 +106,19 @@ pub(super) fn finish(response: &mut ResponseHeader, context: &Context) -> Result
         response.remove_header(&name);
     }
     response.insert_header("X-Request-Id", context.request_id.as_str())?;
+    refresh_nonce(response, context)?;
     if context.encrypted() && !response.headers.contains_key(header::STRICT_TRANSPORT_SECURITY) {
         response.insert_header("Strict-Transport-Security", respond::HSTS)?;
     }
     Ok(())
+}
+
+/// The nonce for the client's next proof. A cache that stored the answer would hand out an old one (RFC 9449 §8.2).
+fn refresh_nonce(response: &mut ResponseHeader, context: &Context) -> Result<()> {
+    let Verdict::Permitted(permit) = &context.verdict else { return Ok(()) };
+    let Some(nonce) = permit.dpop_nonce() else { return Ok(()) };
+    response.insert_header("DPoP-Nonce", nonce)?;
+    response.insert_header("Cache-Control", "no-store")
 }
 
 #[cfg(test)]

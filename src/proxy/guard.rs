@@ -3,6 +3,7 @@
 //! The engine's own time-outs are per read, so that a client could send one byte a minute for ever.
 
 use super::Gateway;
+use super::lifeline::{self, Lifeline};
 use crate::telemetry::Metrics;
 use crate::tls::Handshake;
 use async_trait::async_trait;
@@ -15,18 +16,6 @@ use pingora::server::ShutdownWatch;
 use prometheus::IntGauge;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::Notify;
-
-tokio::task_local! {
-    /// Told when the engine has read a whole header section.
-    static HEADER_READ: Arc<Notify>;
-}
-
-/// Tells the guard of this task that the header section is complete.
-pub(super) fn header_is_read() {
-    // Without a guard nobody waits: HTTP/2 reads header sections by itself.
-    let _ = HEADER_READ.try_with(|read| read.notify_one());
-}
 
 /// The mark a connection carries from one request to the next.
 #[derive(Clone, Copy, Debug)]
@@ -63,21 +52,13 @@ impl HttpServerApp for Guard {
         mut session: ServerSession,
         shutdown: &ShutdownWatch,
     ) -> Option<ReusedHttpStream> {
-        if session.is_http2() {
-            return self.proxy.process_new_http(session, shutdown).await;
+        let lifeline = Arc::new(Lifeline::default());
+        // HTTP/2 reads header sections by itself. The first thing a request does is to lift this limit.
+        if !session.is_http2() {
+            lifeline.limit(self.deadline(&mut session));
         }
-        let deadline = self.deadline(&mut session);
-        let read = Arc::new(Notify::new());
-        let work = HEADER_READ.scope(Arc::clone(&read), self.proxy.process_new_http(session, shutdown));
-        tokio::pin!(work);
-        tokio::select! {
-            biased;
-            done = &mut work => return done,
-            () = read.notified() => {}
-            // Dropping the work closes the connection.
-            () = tokio::time::sleep(deadline) => return None,
-        }
-        work.await
+        // A request that is ended closes its connection, or resets its stream.
+        lifeline::guard(&lifeline, self.proxy.process_new_http(session, shutdown)).await.flatten()
     }
 
     fn h2_options(&self) -> Option<H2Options> {

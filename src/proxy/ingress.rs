@@ -1,5 +1,7 @@
 //! From the engine's session to plain facts, and the faults of framing that end a connection.
 
+use super::ListenerSettings;
+use crate::authn::mtls::{self, CertificateDigest};
 use crate::clock::UnixTime;
 use crate::decision::Reason;
 use crate::request::{Facts, TransportFacts};
@@ -24,16 +26,20 @@ pub(super) struct Arrival {
 
 impl Arrival {
     /// What `session`'s connection told.
-    pub(super) fn of(session: &ServerSession) -> Self {
+    pub(super) fn of(session: &ServerSession, listeners: &[ListenerSettings]) -> Self {
         let peer = session.client_addr().and_then(|address| address.as_inet());
+        let client = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip().to_canonical());
         let tls = session.digest().and_then(|digest| digest.ssl_digest.as_ref());
         let handshake = tls.and_then(|tls| tls.extension.get::<Handshake>());
+        let listener = handshake.and_then(|handshake| listeners.get(handshake.listener));
+        let presented = handshake.and_then(|handshake| handshake.client_certificate);
         Self {
-            client: peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip().to_canonical()),
+            client,
             transport: TransportFacts {
                 encrypted: tls.is_some(),
                 server_name: handshake.and_then(|handshake| handshake.server_name.clone()),
-                client_certificate: None,
+                client_certificate: client_certificate(client, &session.req_header().headers, listener, presented),
+                public: listener.map(|listener| listener.public).unwrap_or_default(),
             },
         }
     }
@@ -56,6 +62,23 @@ impl Arrival {
     /// The scheme by which the request came.
     pub(super) fn scheme(&self) -> &'static str {
         if self.transport.encrypted { "https" } else { "http" }
+    }
+}
+
+/// The certificate of the client itself: the one of this connection, or, where the peer is a proxy of ours that tells
+/// its clients' certificates, the one it tells. The proxy's own then counts for nothing, and no word is no certificate.
+fn client_certificate(
+    peer: IpAddr,
+    headers: &HeaderMap,
+    listener: Option<&ListenerSettings>,
+    presented: Option<CertificateDigest>,
+) -> Option<CertificateDigest> {
+    let tells =
+        |listener: &&ListenerSettings| listener.client_certificate_header && listener.trusted_proxies.contains(peer);
+    match listener.filter(tells) {
+        // A malformed field proves nothing; a token bound to a certificate is then refused.
+        Some(_) => mtls::forwarded_certificate(headers).ok().flatten(),
+        None => presented,
     }
 }
 

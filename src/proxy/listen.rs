@@ -13,8 +13,8 @@ use pingora::services::Service as Startable;
 use pingora::services::listening::Service;
 use std::sync::Arc;
 
-/// Attempts for one request: the first, and one each for two more addresses that may answer.
-const MAX_ATTEMPTS: usize = 3;
+/// More attempts than any upstream allows for one request: how many there are is its own affair.
+const MAX_ATTEMPTS: usize = 32;
 /// Idle connections to upstreams that are kept, for each thread.
 const IDLE_UPSTREAM_CONNECTIONS: usize = 256;
 

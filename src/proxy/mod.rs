@@ -7,27 +7,37 @@ mod context;
 mod egress;
 mod failure;
 mod generation;
+mod grpc;
 mod guard;
+mod healthz;
 mod ingress;
+mod lifeline;
 pub mod listen;
 mod plain;
 mod record;
 mod respond;
+mod retry;
 pub mod settings;
+pub mod trust;
+mod tunnel;
 
 pub use context::{Context, InFlight};
 pub use generation::Generation;
 pub use listen::{Listening, services};
 pub use settings::{ListenerKind, ListenerSettings, PublicAddress, Scheme, ServerSettings};
+pub use trust::{Network, TrustedProxies};
 
 use crate::clock::Clock;
 use crate::decision::{Denial, Memory, Permit, Reason, Recollection, Trace, decide};
 use crate::request::RequestId;
 use crate::telemetry::Metrics;
+use crate::upstream::Pool;
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
+use bytes::Bytes;
 use context::Verdict;
 use ingress::Arrival;
+use lifeline::Lifeline;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::modules::http::HttpModules;
 use pingora::protocols::Digest;
@@ -38,6 +48,8 @@ use pingora::{Error, ErrorType, Result};
 use std::any::Any;
 use std::os::fd::RawFd;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 /// What all requests share.
 pub struct Shared {
@@ -51,8 +63,12 @@ pub struct Shared {
     pub clock: Arc<dyn Clock>,
     /// The limits of the server.
     pub settings: ServerSettings,
+    /// The listeners, in the order in which handshakes number them.
+    pub listeners: Vec<ListenerSettings>,
     /// How many requests are being served.
     pub in_flight: InFlight,
+    /// True once the process is about to end.
+    pub draining: Arc<AtomicBool>,
 }
 
 /// The gateway, as the engine sees it.
@@ -70,7 +86,7 @@ impl Gateway {
     /// Asks the one decision.
     async fn judge(&self, session: &ServerSession, context: &mut Context) -> Result<Permit, Denial> {
         ingress::check_framing(session, self.shared.settings.max_header)?;
-        let arrival = context.arrival.insert(Arrival::of(session));
+        let arrival = context.arrival.insert(Arrival::of(session, &self.shared.listeners));
         let facts = arrival.facts(session.req_header(), context.time)?;
         let memory = Memory::Live(&self.shared.memory);
         decide(&context.generation.snapshot, memory, &facts, &*self.shared.metrics, &mut Trace::off()).await
@@ -78,12 +94,26 @@ impl Gateway {
 
     /// Answers a request that is not forwarded, or whose forwarding failed.
     async fn refuse(&self, session: &mut ServerSession, context: &mut Context, denial: Denial) {
-        let arrival = context.arrival.get_or_insert_with(|| Arrival::of(session));
+        let arrival = context.arrival.get_or_insert_with(|| Arrival::of(session, &self.shared.listeners));
         let to = respond::Addressee { request_id: context.request_id.as_str(), encrypted: arrival.transport.encrypted };
         if respond::refuse(session, &denial, to).await.is_err() {
             session.set_keepalive(None);
         }
         context.verdict = Verdict::Denied(denial);
+    }
+
+    /// Answers a balancer.
+    async fn tell_health(&self, session: &mut ServerSession, context: &mut Context) {
+        if let Err(reason) = ingress::check_framing(session, self.shared.settings.max_header) {
+            return self.refuse(session, context, reason.into()).await;
+        }
+        let arrival = context.arrival.insert(Arrival::of(session, &self.shared.listeners));
+        let to = respond::Addressee { request_id: context.request_id.as_str(), encrypted: arrival.transport.encrypted };
+        let status = healthz::status(self.shared.draining.load(Ordering::Acquire));
+        if respond::acknowledge(session, status, to).await.is_err() {
+            session.set_keepalive(None);
+        }
+        context.verdict = Verdict::Served(status);
     }
 
     /// Gives the one-time claim back, if no byte of its request can have reached an upstream.
@@ -104,8 +134,11 @@ impl Gateway {
                 return Error::e_explain(ErrorType::InternalError, "a request without a permit has no peer");
             };
             match upstream.peer(endpoint.index).await {
-                Ok(peer) => return Ok(peer),
-                Err(_) if context.try_another() => {}
+                Ok((target, peer)) => {
+                    context.goes_to(target);
+                    return Ok(peer);
+                }
+                Err(_) if retry::not_connected(context) => {}
                 Err(_) => return Err(Error::explain(ErrorType::ConnectNoRoute, "no address").into_up()),
             }
         }
@@ -126,9 +159,13 @@ impl ProxyHttp for Gateway {
 
     /// The header section is complete.
     fn new_ctx(&self) -> Context {
-        guard::header_is_read();
+        let lifeline = Lifeline::of_this_task();
+        lifeline.iter().for_each(|lifeline| lifeline.release());
         let shared = &self.shared;
-        Context::new(shared.generation.load_full(), shared.clock.now(), new_request_id(), &shared.in_flight)
+        let mut context =
+            Context::new(shared.generation.load_full(), shared.clock.now(), new_request_id(), &shared.in_flight);
+        context.lifeline = lifeline;
+        context
     }
 
     /// No module touches a request or a response: compressed answers beside secrets invite BREACH.
@@ -145,28 +182,37 @@ impl ProxyHttp for Gateway {
 
     /// The decision: made once, before anything is sent anywhere.
     async fn request_filter(&self, session: &mut Session, context: &mut Context) -> Result<bool> {
+        if healthz::is_asked(session.req_header()) {
+            self.tell_health(session.as_downstream_mut(), context).await;
+            return Ok(true);
+        }
         let judged = self.judge(session.as_downstream(), context).await;
         record::decision(context, &judged);
         match judged {
-            Ok(permit) => context.permit(permit),
+            Ok(permit) => {
+                context.permit(permit);
+                tunnel::expect(session.as_downstream_mut(), context, &self.shared);
+            }
             Err(denial) => self.refuse(session.as_downstream_mut(), context, denial).await,
         }
         Ok(matches!(context.verdict, Verdict::Denied(_)))
     }
 
     async fn upstream_peer(&self, _: &mut Session, context: &mut Context) -> Result<Box<HttpPeer>> {
-        self.peer(context).await.map(Box::new)
+        let mut peer = self.peer(context).await?;
+        tunnel::adapt(&mut peer, context);
+        Ok(Box::new(peer))
     }
 
     /// Nothing was sent yet, so another endpoint may be tried, with a one-time token too.
     fn fail_to_connect(&self, _: &mut Session, _: &HttpPeer, context: &mut Context, error: Box<Error>) -> Box<Error> {
         self.record_upstream_failure(context, &error);
         let mut error = error;
-        error.set_retry(context.try_another());
+        error.set_retry(retry::not_connected(context));
         error
     }
 
-    /// An upstream below TLS 1.2 is not spoken to. Nothing was sent yet.
+    /// An upstream below the lowest TLS version is not spoken to. Nothing was sent yet.
     async fn connected_to_upstream(
         &self,
         _: &mut Session,
@@ -174,10 +220,11 @@ impl ProxyHttp for Gateway {
         _: &HttpPeer,
         _: RawFd,
         digest: Option<&Digest>,
-        _: &mut Context,
+        context: &mut Context,
     ) -> Result<()> {
         let tls = digest.and_then(|digest| digest.ssl_digest.as_ref());
-        match tls.filter(|tls| !matches!(&*tls.version, "TLSv1.2" | "TLSv1.3")) {
+        let lowest = context.pool().map(Pool::min_version).unwrap_or_default();
+        match tls.filter(|tls| !lowest.allows(&tls.version)) {
             Some(_) => Err(Error::explain(ErrorType::TLSHandshakeFailure, "TLS version").into_up()),
             None => Ok(()),
         }
@@ -191,6 +238,7 @@ impl ProxyHttp for Gateway {
     ) -> Result<()> {
         egress::prepare(session.req_header(), upstream_request, context)?;
         context.sending();
+        tunnel::sent(context);
         Ok(())
     }
 
@@ -201,7 +249,20 @@ impl ProxyHttp for Gateway {
         context: &mut Context,
     ) -> Result<()> {
         self.record_upstream_answer(context);
+        context.target_answered();
+        tunnel::answered(response, context);
         egress::finish(response, context)
+    }
+
+    fn response_body_filter(
+        &self,
+        _: &mut Session,
+        _: &mut Option<Bytes>,
+        _: bool,
+        context: &mut Context,
+    ) -> Result<Option<Duration>> {
+        tunnel::went_on(context);
+        Ok(None)
     }
 
     /// After a byte was sent only what is safe to do twice is tried again; what spent a one-time token never is.
@@ -215,12 +276,7 @@ impl ProxyHttp for Gateway {
     ) -> Box<Error> {
         self.record_upstream_failure(context, &error);
         let mut error = error;
-        let repeatable = session.req_header().method.is_idempotent() && !session.as_ref().retry_buffer_truncated();
-        if context.has_claim() || !repeatable {
-            error.set_retry(false);
-        } else {
-            error.retry.decide_reuse(reused);
-        }
+        error.set_retry(retry::interrupted(&error, session.as_ref(), context, reused));
         error
     }
 

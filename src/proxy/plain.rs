@@ -2,7 +2,7 @@
 
 use super::ingress::{self, Arrival};
 use super::respond::{self, Addressee};
-use super::{Shared, new_request_id};
+use super::{Shared, healthz, new_request_id};
 use crate::clock::Stopwatch;
 use crate::decision::{Denial, redirect};
 use crate::telemetry::{AccessLine, Outcome};
@@ -12,6 +12,7 @@ use pingora::apps::{HttpPersistentSettings, HttpServerApp, ReusedHttpStream};
 use pingora::protocols::http::ServerSession;
 use pingora::server::ShutdownWatch;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 /// A listener that redirects.
 pub(super) struct Redirector {
@@ -35,8 +36,17 @@ impl Redirector {
     /// Answers one request, and records it.
     async fn answer(&self, session: &mut ServerSession) {
         let (watch, time, request_id) = (Stopwatch::start(), self.shared.clock.now(), new_request_id());
-        let arrival = Arrival::of(session);
+        let arrival = Arrival::of(session, &self.shared.listeners);
         let to = Addressee { request_id: request_id.as_str(), encrypted: false };
+        if healthz::is_asked(session.req_header())
+            && ingress::check_framing(session, self.shared.settings.max_header).is_ok()
+        {
+            let status = healthz::status(self.shared.draining.load(Ordering::Acquire));
+            if respond::acknowledge(session, status, to).await.is_err() {
+                session.set_keepalive(None);
+            }
+            return;
+        }
         let located = self.locate(session, &arrival);
         let written = match &located {
             Ok(location) => respond::redirect(session, location, to).await,

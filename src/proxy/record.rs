@@ -1,9 +1,11 @@
 //! What is counted and logged of a request.
 
 use super::context::Context;
+use super::tunnel::Tunnel;
 use super::{Gateway, failure};
 use crate::decision::{Denial, Permit};
-use crate::telemetry::AccessLine;
+use crate::telemetry::{AccessLine, Metrics};
+use http::StatusCode;
 use pingora::Error;
 use pingora::protocols::http::ServerSession;
 use std::net::{IpAddr, Ipv4Addr};
@@ -33,37 +35,50 @@ impl Gateway {
     }
 
     /// Counts and logs the request as a whole.
-    pub(super) fn record_end(&self, session: &ServerSession, context: &Context) {
-        let (route, issuer, outcome, reason) = context.record();
-        let snapshot = &context.generation.snapshot;
-        let (route_name, issuer_name) = (snapshot.route_name(route), snapshot.issuer_name(issuer));
-        let status = session.response_written().map(|response| response.status);
-        let took = context.watch.elapsed();
-        context.generation.meter(route).count(outcome);
-        if let Some(reason) = reason {
-            self.shared.metrics.denied(reason.label(), issuer_name, route_name);
-        }
-        self.shared.metrics.answered(route_name, status.as_ref().map_or("none", http::StatusCode::as_str), took);
-        if !log::log_enabled!(target: crate::telemetry::logs::ACCESS, log::Level::Info) {
-            return;
-        }
+    pub(super) fn record_end(&self, session: &ServerSession, context: &mut Context) {
         let request = session.req_header();
-        AccessLine {
-            time: context.time,
-            request_id: context.request_id.as_str(),
-            client: context.arrival.as_ref().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |arrival| arrival.client),
-            method: request.method.as_str(),
-            path: request.uri.path(),
-            route: route_name,
-            issuer: issuer_name,
-            status: status.map_or(0, |status| status.as_u16()),
-            outcome,
-            reason: reason.map(crate::decision::Reason::label),
-            upstream: upstream_name(context),
-            duration: took,
+        let status = session.response_written().map(|response| response.status);
+        finish(context, &self.shared.metrics, (request.method.as_str(), request.uri.path()), status);
+        if let Some(tunnel) = &mut context.tunnel {
+            tunnel.recorded = true;
         }
-        .write();
     }
+}
+
+/// Counts and logs a request that its guard has ended.
+pub(super) fn cut(context: &Context, tunnel: &Tunnel, metrics: &Metrics) {
+    let status = StatusCode::from_u16(tunnel.status).ok();
+    finish(context, metrics, (&tunnel.method, &tunnel.path), status);
+}
+
+fn finish(context: &Context, metrics: &Metrics, (method, path): (&str, &str), status: Option<StatusCode>) {
+    let (route, issuer, outcome, reason) = context.record();
+    let snapshot = &context.generation.snapshot;
+    let (route_name, issuer_name) = (snapshot.route_name(route), snapshot.issuer_name(issuer));
+    let took = context.watch.elapsed();
+    context.generation.meter(route).count(outcome);
+    if let Some(reason) = reason {
+        metrics.denied(reason.label(), issuer_name, route_name);
+    }
+    metrics.answered(route_name, status.as_ref().map_or("none", StatusCode::as_str), took);
+    if !log::log_enabled!(target: crate::telemetry::logs::ACCESS, log::Level::Info) {
+        return;
+    }
+    AccessLine {
+        time: context.time,
+        request_id: context.request_id.as_str(),
+        client: context.arrival.as_ref().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |arrival| arrival.client),
+        method,
+        path,
+        route: route_name,
+        issuer: issuer_name,
+        status: status.map_or(0, |status| status.as_u16()),
+        outcome,
+        reason: reason.map(crate::decision::Reason::label),
+        upstream: upstream_name(context),
+        duration: took,
+    }
+    .write();
 }
 
 fn upstream_name(context: &Context) -> Option<&str> {

@@ -1,8 +1,10 @@
 //! The only place that writes a response of our own.
 //!
 //! A refusal is `application/problem+json` (RFC 9457), or a small page for a browser. It tells the status and the
-//! request's identifier, so that the operator finds the reason; it never tells which check failed.
+//! request's identifier, so that the operator finds the reason; it never tells which check failed. A gRPC client gets
+//! the same as a status of its own (see [`grpc`](super::grpc)).
 
+use super::grpc;
 use crate::decision::{Denial, Reason};
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode, header};
@@ -30,10 +32,24 @@ pub(super) struct Addressee<'r> {
 
 /// Writes the answer to a refused request. The connection stays, unless its framing is in doubt.
 pub(super) async fn refuse(session: &mut ServerSession, denial: &Denial, to: Addressee<'_>) -> Result<()> {
+    if grpc::is_call(session) {
+        return grpc::refuse(session, answer(denial, Body::Problem, to)?.0).await;
+    }
     let body = if prefers_html(&session.req_header().headers) { Body::Page } else { Body::Problem };
     keep_or_close(session, denial.reason);
     let (header, text) = answer(denial, body, to)?;
     write(session, header, text).await
+}
+
+/// Writes the bare status with which an endpoint of our own answers a program.
+pub(super) async fn acknowledge(session: &mut ServerSession, status: StatusCode, to: Addressee<'_>) -> Result<()> {
+    if status == StatusCode::OK {
+        return write(session, head(status, 0, to)?, Bytes::new()).await;
+    }
+    let text = problem(status, to.request_id);
+    let mut header = head(status, text.len(), to)?;
+    header.insert_header("Content-Type", "application/problem+json")?;
+    write(session, header, Bytes::from(text)).await
 }
 
 /// Writes the redirect to `location` (RFC 9110 §15.4.9).
@@ -91,6 +107,9 @@ fn answer(denial: &Denial, form: Body, to: Addressee<'_>) -> Result<(ResponseHea
     }
     for challenge in &denial.challenges {
         header.append_header("WWW-Authenticate", challenge.to_string())?;
+    }
+    if let Some(nonce) = &denial.dpop_nonce {
+        header.insert_header("DPoP-Nonce", nonce)?;
     }
     if denial.reason == Reason::MethodNotAllowed {
         let methods: Vec<&str> = denial.allow.iter().map(Method::as_str).collect();
@@ -157,7 +176,7 @@ fn prefers_html(headers: &HeaderMap) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::decision::{Challenge, ChallengeKind};
+    use crate::decision::Challenge;
     use crate::request::Scheme;
     use http::HeaderValue;
 
@@ -180,7 +199,16 @@ mod tests {
     #[test]
     fn a_refusal_tells_status_and_request_and_nothing_else() {
         let mut denial = Denial::new(Reason::BadSignature);
-        denial.challenges.extend(Challenge::of(ChallengeKind::InvalidToken, Scheme::Bearer, &"orders".into(), None));
+        denial.challenges.push(Challenge {
+            scheme: Scheme::Bearer,
+            realm: "orders".into(),
+            error: Some("invalid_token"),
+            scope: None,
+            acr_values: None,
+            max_age: None,
+            algorithms: None,
+        });
+        denial.dpop_nonce = Some("n".to_owned());
         let (header, body) = answer(&denial, Body::Problem, TO).unwrap();
         let json: serde_json::Value = serde_json::from_slice(&body).unwrap();
         assert_eq!(
@@ -188,6 +216,7 @@ mod tests {
             serde_json::json!({"type": "about:blank", "title": "Unauthorized", "status": 401, "request_id": "r1"})
         );
         assert_eq!(header.headers["www-authenticate"], r#"Bearer realm="orders", error="invalid_token""#);
+        assert_eq!(header.headers["dpop-nonce"], "n");
         assert_eq!(header.headers["content-length"], body.len().to_string().as_str());
         assert_eq!(header.headers["cache-control"], "no-store");
         assert_eq!(header.headers["strict-transport-security"], HSTS);

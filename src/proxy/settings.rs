@@ -1,10 +1,13 @@
 //! What the proxy is told: its listeners and the limits of the whole server.
 
+use super::trust::TrustedProxies;
 use crate::tls::TlsSettings;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+
+pub use crate::request::{PublicAddress, UriScheme as Scheme};
 
 /// One public listener.
 #[derive(Clone, Debug)]
@@ -17,37 +20,12 @@ pub struct ListenerSettings {
     pub http2: bool,
     /// How clients reach it, which behind a balancer is not how it listens.
     pub public: PublicAddress,
+    /// The proxies in front of it that are believed.
+    pub trusted_proxies: TrustedProxies,
+    /// True when such a proxy tells the client's certificate in `Client-Cert` (RFC 9440).
+    pub client_certificate_header: bool,
     /// What it does.
     pub kind: ListenerKind,
-}
-
-/// The scheme and port by which clients reach a listener.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PublicAddress {
-    /// The scheme clients write.
-    pub scheme: Scheme,
-    /// The port clients connect to.
-    pub port: u16,
-}
-
-/// The scheme of an `http` or `https` URI (RFC 9110 §4.2).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Scheme {
-    /// In the clear.
-    Http,
-    /// Over TLS.
-    Https,
-}
-
-impl Scheme {
-    /// The scheme as a URI spells it.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Http => "http",
-            Self::Https => "https",
-        }
-    }
 }
 
 /// What a listener does.

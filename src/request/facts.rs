@@ -1,5 +1,6 @@
 //! One request as the decision sees it.
 
+use super::PublicAddress;
 use crate::clock::UnixTime;
 use http::{HeaderMap, Method};
 use std::fmt;
@@ -47,6 +48,8 @@ pub struct TransportFacts {
     pub server_name: Option<Arc<str>>,
     /// SHA-256 of the client certificate's DER form, where one was presented *and* verified (RFC 8705 §3.1 `x5t#S256`).
     pub client_certificate: Option<[u8; 32]>,
+    /// How clients reach the listener: scheme and port of the target URI.
+    pub public: PublicAddress,
 }
 
 /// One request as plain data. `now` is part of it: the core never asks a clock.

@@ -4,8 +4,10 @@ pub mod authority;
 pub mod credentials;
 pub mod facts;
 pub mod path;
+pub mod target_uri;
 
 pub use authority::{Authority, Host};
 pub use credentials::{Credential, CredentialError, Scheme};
 pub use facts::{Facts, RequestId, TransportFacts};
 pub use path::{AmbiguousPath, CanonicalPath};
+pub use target_uri::{PublicAddress, TargetUri, UriScheme};

@@ -146,7 +146,7 @@ fn check_segments(path: &str) -> Result<(), AmbiguousPath> {
     Ok(())
 }
 
-fn escape_value(digits: &[u8]) -> Result<u8, AmbiguousPath> {
+pub(super) fn escape_value(digits: &[u8]) -> Result<u8, AmbiguousPath> {
     let digit = |index: usize| digits.get(index).and_then(|byte| char::from(*byte).to_digit(16));
     match (digit(0), digit(1)) {
         (Some(high), Some(low)) => u8::try_from(high * 16 + low).map_err(|_| AmbiguousPath::BrokenEscape),
@@ -155,7 +155,7 @@ fn escape_value(digits: &[u8]) -> Result<u8, AmbiguousPath> {
 }
 
 /// RFC 3986 §2.3.
-fn is_unreserved(byte: u8) -> bool {
+pub(super) fn is_unreserved(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
 }
 

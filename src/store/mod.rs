@@ -173,6 +173,17 @@ pub trait Store: Send + Sync {
     /// What a claim would answer now, without making it. For `explain` alone: acting on it would be a race.
     async fn peek(&self, nonces: &[Nonce], now: UnixTime) -> ClaimAnswer;
 
+    /// Takes charge of claims that the caller made in a table of its own because the store could not answer
+    /// (`on_loss: local`), and enters them when it answers again; until then this replica at least knows them.
+    ///
+    /// `Ok(false)`: the store knows, or can't exclude, that one of the nonces was used after all. `Err`: it can't take
+    /// more, or has no memory beside its own. The caller must refuse its request in both cases: a claim that is never
+    /// entered is a second use at another replica.
+    fn adopt(&self, nonces: &[Nonce], now: UnixTime) -> Result<bool, StoreError> {
+        let _ = (nonces, now);
+        Err(StoreError::Full)
+    }
+
     /// Whether the store answers at present, for readiness and metrics.
     fn condition(&self) -> Result<(), StoreError>;
 

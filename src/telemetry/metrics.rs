@@ -122,6 +122,7 @@ table! {
     decision_seconds HistogramVec(DECISION_BUCKETS) "decision_seconds" ["route"] "From the request's header to the decision.";
     upstream_seconds HistogramVec(REQUEST_BUCKETS) "upstream_seconds" ["upstream"] "From the decision to the header of the upstream's answer.";
     upstream_errors IntCounterVec(&[]) "upstream_errors_total" ["upstream", "kind"] "Attempts that failed: unreachable, failed or timeout.";
+    upstream_healthy IntGaugeVec(&[]) "upstream_healthy" ["upstream", "endpoint"] "1 while requests are sent to the endpoint.";
     verify_seconds HistogramVec(DECISION_BUCKETS) "verify_seconds" ["algorithm"] "One cryptographic opening of a token.";
     verdict_cache IntCounterVec(&[]) "verdict_cache_total" ["result"] "Questions to the verdict cache: hit, miss or bypass.";
     replay_claims IntCounterVec(&[]) "replay_claims_total" ["mode", "result"] "One-time claims: fresh, replayed, unknown or local.";
@@ -134,6 +135,7 @@ table! {
     store_clock_offset GaugeVec(&[]) "store_clock_offset_seconds" [] "How far our clock is ahead of the store's.";
     store_evicted IntCounterVec(&[]) "store_evicted_keys_total" [] "Keys the store has evicted: each may have been a claim.";
     issuer_keys IntGaugeVec(&[]) "issuer_keys" ["issuer"] "Keys of the issuer that may be believed.";
+    tunnels IntGaugeVec(&[]) "tunnels" ["route"] "Open WebSockets, event streams and gRPC calls.";
     tls_handshakes IntCounterVec(&[]) "tls_handshakes_total" ["version", "result"] "TLS handshakes: done, unknown_name or failed.";
     certificate_expiry IntGaugeVec(&[]) "certificate_expiry_timestamp_seconds" ["name"] "When the certificate for the name expires.";
     connections IntGaugeVec(&[]) "connections" ["listener"] "Open connections.";
@@ -175,6 +177,7 @@ impl Metrics {
         RouteMeter {
             outcomes: Outcome::ALL.map(|outcome| self.families.requests.with_label_values(&[route, outcome.label()])),
             decision: self.families.decision_seconds.with_label_values(&[route]),
+            tunnels: self.families.tunnels.with_label_values(&[route]),
         }
     }
 
@@ -196,6 +199,14 @@ impl Metrics {
     /// Counts one failed attempt: `unreachable`, `failed` or `timeout`.
     pub fn upstream_failed(&self, upstream: &str, kind: &str) {
         self.families.upstream_errors.with_label_values(&[upstream, kind]).inc();
+    }
+
+    /// Notes the endpoints there are, as (upstream, endpoint, whether it is well); all others are forgotten.
+    pub fn endpoints<'n>(&self, endpoints: impl Iterator<Item = (&'n str, String, bool)>) {
+        self.families.upstream_healthy.reset();
+        for (upstream, endpoint, well) in endpoints {
+            self.families.upstream_healthy.with_label_values(&[upstream, &endpoint]).set(i64::from(well));
+        }
     }
 
     /// Counts one TLS handshake.
@@ -231,12 +242,19 @@ impl Metrics {
 pub struct RouteMeter {
     outcomes: [IntCounter; Outcome::ALL.len()],
     decision: prometheus::Histogram,
+    tunnels: IntGauge,
 }
 
 impl RouteMeter {
     /// Counts one request.
     pub fn count(&self, outcome: Outcome) {
         self.outcomes[outcome.index()].inc();
+    }
+
+    /// The number of open tunnels.
+    #[must_use]
+    pub fn tunnels(&self) -> IntGauge {
+        self.tunnels.clone()
     }
 
     /// Notes how long the decision took.

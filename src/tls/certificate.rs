@@ -4,6 +4,7 @@ use openssl::asn1::Asn1Time;
 use openssl::nid::Nid;
 use openssl::pkey::{PKey, Private};
 use openssl::x509::{X509, X509Ref};
+use pingora::utils::tls::CertKey;
 use std::fmt;
 use std::sync::Arc;
 
@@ -68,6 +69,13 @@ impl Certificate {
     #[must_use]
     pub(super) fn key(&self) -> &PKey<Private> {
         &self.key
+    }
+
+    /// The chain with its key as the engine wants it, to show upstreams who the gateway is.
+    #[must_use]
+    pub fn to_pair(&self) -> CertKey {
+        let chain = std::iter::once(&self.leaf).chain(&self.intermediates).cloned();
+        CertKey::new(chain.collect(), self.key.clone())
     }
 
     /// The DNS names the certificate is good for, lower-case; `*.` stands for one label (RFC 6125 §6.4.3).

@@ -1,5 +1,6 @@
 //! The handshake: which certificate answers, and what the request later learns of its connection.
 
+use super::client_certificates::{self, ClientCertificates};
 use super::{Certificate, CertificateTable, TlsSettings, TlsVersion, UnknownSni};
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
@@ -18,6 +19,8 @@ pub struct Handshake {
     pub listener: usize,
     /// The server name the client asked for (RFC 6066 §3), lower-case, without a trailing dot.
     pub server_name: Option<Arc<str>>,
+    /// SHA-256 of the client's certificate, where the listener asks for one and it was verified.
+    pub client_certificate: Option<[u8; 32]>,
 }
 
 /// How a handshake ended, as counted in `tollgate_tls_handshakes_total`.
@@ -63,10 +66,18 @@ pub fn listener(
 ) -> Result<(EngineSettings, SharedCertificates), TlsSetupError> {
     let certificates: SharedCertificates =
         Arc::new(ArcSwap::from_pointee(CertificateTable::new(settings.certificates.clone())));
-    let chooser =
-        Chooser { listener, certificates: Arc::clone(&certificates), unknown_sni: settings.unknown_sni, on_handshake };
+    let chooser = Chooser {
+        listener,
+        certificates: Arc::clone(&certificates),
+        unknown_sni: settings.unknown_sni,
+        clients: settings.client_certificates.clone(),
+        on_handshake,
+    };
     let mut engine = EngineSettings::with_callbacks(Box::new(chooser)).map_err(|_| TlsSetupError)?;
     restrict(&mut engine, settings.min_version).map_err(|_| TlsSetupError)?;
+    if let Some(clients) = &settings.client_certificates {
+        clients.ask(&mut engine).map_err(|_| TlsSetupError)?;
+    }
     engine.set_alpn(if http2 { ALPN::H2H1 } else { ALPN::H1 });
     Ok((engine, certificates))
 }
@@ -88,6 +99,7 @@ struct Chooser {
     listener: usize,
     certificates: SharedCertificates,
     unknown_sni: UnknownSni,
+    clients: Option<Arc<ClientCertificates>>,
     on_handshake: OnHandshake,
 }
 
@@ -110,7 +122,8 @@ impl TlsAccept for Chooser {
             (self.on_handshake)("none", HandshakeResult::UnknownName);
             return;
         };
-        if present(ssl, &certificate).is_err() {
+        let believed = self.clients.as_ref().map_or(Ok(()), |clients| clients.believe(ssl));
+        if believed.and_then(|()| present(ssl, &certificate)).is_err() {
             (self.on_handshake)("none", HandshakeResult::Failed);
         }
     }
@@ -119,7 +132,8 @@ impl TlsAccept for Chooser {
         (self.on_handshake)(ssl.version_str(), HandshakeResult::Done);
         let canonical = |name: &str| Arc::from(name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase());
         let server_name = ssl.servername(NameType::HOST_NAME).map(canonical);
-        Some(Arc::new(Handshake { listener: self.listener, server_name }))
+        let client_certificate = self.clients.as_ref().and_then(|_| client_certificates::verified_digest(ssl));
+        Some(Arc::new(Handshake { listener: self.listener, server_name, client_certificate }))
     }
 }
 

@@ -1,9 +1,11 @@
 //! The TLS side of the listeners: which certificate answers which server name, and on what terms.
 
 pub mod certificate;
+pub mod client_certificates;
 pub mod handshake;
 pub mod settings;
 
 pub use certificate::{Certificate, CertificateError, CertificateTable};
+pub use client_certificates::{ClientCertificateMode, ClientCertificates, ClientCertificatesError};
 pub use handshake::{Handshake, HandshakeResult, OnHandshake, SharedCertificates, TlsSetupError};
 pub use settings::{TlsSettings, TlsVersion, UnknownSni};

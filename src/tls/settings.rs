@@ -1,6 +1,6 @@
 //! What a TLS listener is told.
 
-use super::Certificate;
+use super::{Certificate, ClientCertificates};
 use std::sync::Arc;
 
 /// The lowest protocol version a listener speaks. Older ones than 1.2 do not exist here (RFC 8996).
@@ -33,4 +33,6 @@ pub struct TlsSettings {
     pub min_version: TlsVersion,
     /// What an unknown server name gets.
     pub unknown_sni: UnknownSni,
+    /// What clients must show; `None`: they are not asked for a certificate.
+    pub client_certificates: Option<Arc<ClientCertificates>>,
 }

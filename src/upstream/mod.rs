@@ -1,29 +1,30 @@
-//! 9. Whom requests are forwarded to: endpoints, their choice, their addresses, and what they are told.
+//! 9. Whom requests are forwarded to: endpoints, their choice, their health, their addresses, and what they are told.
 
-mod address;
+mod balance;
 pub mod outgoing;
 pub mod peer;
+pub mod pool;
+mod probe;
+pub mod resolver;
 pub mod settings;
+mod standing;
 
 pub use outgoing::{Origin, Outgoing, OutgoingRules};
-pub use peer::{PeerError, Upstream, UpstreamError};
-pub use settings::{EndpointSettings, HostPolicy, Timeouts, UpstreamSettings, UpstreamTls};
+pub use peer::{PeerError, UpstreamError};
+pub use pool::{Fault, Pool};
+pub use resolver::{Resolver, SystemResolver};
+pub use settings::{
+    Balance, EndpointSettings, HealthChecks, HostPolicy, Protocol, Timeouts, UpstreamSettings, UpstreamTls,
+    UpstreamTlsVersion,
+};
 
 use crate::decision::{Endpoint, Endpoints, UpstreamId};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
 
 /// The upstreams of one generation of the configuration.
 #[derive(Debug)]
 pub struct Upstreams {
     all: Vec<Pool>,
-}
-
-/// One upstream and whose turn it is.
-#[derive(Debug)]
-struct Pool {
-    upstream: Upstream,
-    turn: AtomicUsize,
 }
 
 impl Upstreams {
@@ -32,41 +33,68 @@ impl Upstreams {
     /// Connections to an upstream are shared only within one `generation`: after a reload none is reused that was made
     /// under other terms.
     pub fn new(settings: Vec<UpstreamSettings>, generation: u64) -> Result<Self, UpstreamError> {
-        let pool = |one| Ok(Pool { upstream: Upstream::new(one, generation)?, turn: AtomicUsize::new(0) });
+        let resolver: Arc<dyn Resolver> = Arc::new(SystemResolver);
+        let pool = |one| Pool::new(one, generation, Arc::clone(&resolver));
         Ok(Self { all: settings.into_iter().map(pool).collect::<Result<_, UpstreamError>>()? })
+    }
+
+    /// Begins to resolve names and to ask for health, until the last user of `self` is gone. Must be called within the
+    /// runtime that serves.
+    pub fn keep(self: &Arc<Self>) {
+        for (index, pool) in self.all.iter().enumerate() {
+            if pool.resolves_every().is_some() {
+                tokio::spawn(follow_names(Arc::downgrade(self), index));
+            }
+            if pool.health().is_some() {
+                tokio::spawn(probe::keep(Arc::downgrade(self), index));
+            }
+        }
     }
 
     /// The upstream of `id`. Ids come from the same generation, so it is there; a foreign id finds nothing.
     #[must_use]
-    pub fn find(&self, id: UpstreamId) -> Option<&Upstream> {
-        self.all.get(id.index()).map(|pool| &pool.upstream)
+    pub fn find(&self, id: UpstreamId) -> Option<&Pool> {
+        self.pool(id.index())
     }
 
-    /// Another endpoint of the same upstream, for an attempt after `failed`.
-    #[must_use]
-    pub fn another(&self, failed: Endpoint) -> Endpoint {
-        let count = self.find(failed.upstream).map_or(1, Upstream::endpoint_count);
-        Endpoint { index: (failed.index + 1) % count.max(1), ..failed }
+    /// All of them, in the order of their ids.
+    pub fn iter(&self) -> impl Iterator<Item = &Pool> {
+        self.all.iter()
     }
 
     /// The name of the upstream as a metric label.
     #[must_use]
     pub fn name(&self, id: UpstreamId) -> Option<&Arc<str>> {
-        self.find(id).map(Upstream::name)
+        self.find(id).map(Pool::name)
+    }
+
+    fn pool(&self, index: usize) -> Option<&Pool> {
+        self.all.get(index)
     }
 }
 
+/// Resolves the names of the pool at `index` again and again.
+async fn follow_names(upstreams: Weak<Upstreams>, index: usize) {
+    loop {
+        let Some(interval) = resolve_names(&upstreams, index).await else { return };
+        tokio::time::sleep(interval).await;
+    }
+}
+
+async fn resolve_names(upstreams: &Weak<Upstreams>, index: usize) -> Option<std::time::Duration> {
+    let upstreams = upstreams.upgrade()?;
+    let pool = upstreams.pool(index)?;
+    pool.resolve_all().await;
+    pool.resolves_every()
+}
+
 impl Endpoints for Upstreams {
-    fn choose(&self, upstream: UpstreamId, _subject: Option<&str>) -> Option<Endpoint> {
-        let pool = self.all.get(upstream.index())?;
-        let turn = pool.turn.fetch_add(1, Ordering::Relaxed);
-        Some(Endpoint { upstream, index: turn.checked_rem(pool.upstream.endpoint_count())? })
+    fn choose(&self, upstream: UpstreamId, subject: Option<&str>) -> Option<Endpoint> {
+        self.find(upstream)?.choose(subject, true).map(|index| Endpoint { upstream, index })
     }
 
-    fn peek(&self, upstream: UpstreamId, _subject: Option<&str>) -> Option<Endpoint> {
-        let pool = self.all.get(upstream.index())?;
-        let turn = pool.turn.load(Ordering::Relaxed);
-        Some(Endpoint { upstream, index: turn.checked_rem(pool.upstream.endpoint_count())? })
+    fn peek(&self, upstream: UpstreamId, subject: Option<&str>) -> Option<Endpoint> {
+        self.find(upstream)?.choose(subject, false).map(|index| Endpoint { upstream, index })
     }
 }
 
@@ -74,32 +102,15 @@ impl Endpoints for Upstreams {
 mod tests {
     use super::*;
 
-    fn upstreams() -> Upstreams {
-        let endpoint = |port| EndpointSettings { https: false, host: "127.0.0.1".into(), port };
-        let settings = UpstreamSettings {
-            name: "orders".into(),
-            endpoints: vec![endpoint(1), endpoint(2)],
-            timeouts: Timeouts::default(),
-            tls: UpstreamTls::default(),
-            host: HostPolicy::Preserve,
-        };
-        Upstreams::new(vec![settings], 1).unwrap()
-    }
-
     #[test]
     fn endpoints_take_turns_and_a_peek_takes_none() {
-        let (upstreams, id) = (upstreams(), UpstreamId::new(0));
+        let endpoint = |port| EndpointSettings { https: false, host: "127.0.0.1".into(), port };
+        let settings = UpstreamSettings::new("orders", vec![endpoint(1), endpoint(2)]);
+        let (upstreams, id) = (Upstreams::new(vec![settings], 1).unwrap(), UpstreamId::new(0));
         let peeked: Vec<usize> = (0..3).filter_map(|_| upstreams.peek(id, None)).map(|found| found.index).collect();
         assert_eq!(peeked, [0, 0, 0]);
         let chosen: Vec<usize> = (0..3).filter_map(|_| upstreams.choose(id, None)).map(|found| found.index).collect();
         assert_eq!(chosen, [0, 1, 0]);
         assert_eq!(upstreams.choose(UpstreamId::new(7), None), None);
-    }
-
-    #[test]
-    fn another_endpoint_is_the_next_one() {
-        let (upstreams, upstream) = (upstreams(), UpstreamId::new(0));
-        assert_eq!(upstreams.another(Endpoint { upstream, index: 1 }).index, 0);
-        assert_eq!(upstreams.another(Endpoint { upstream, index: 0 }).index, 1);
     }
 }

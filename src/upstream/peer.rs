@@ -1,36 +1,42 @@
-//! One upstream, and the terms on which the engine connects to its endpoints.
+//! The terms on which the engine connects to an endpoint.
 
-use super::address::Address;
-use super::{EndpointSettings, HostPolicy, UpstreamSettings};
+use super::{EndpointSettings, HostPolicy, Protocol, UpstreamSettings};
 use http::HeaderValue;
 use openssl::hash::MessageDigest;
 use openssl::x509::X509;
-use pingora::upstreams::peer::{HttpPeer, HttpUpstreamRequestPolicy};
+use pingora::protocols::TcpKeepalive;
+use pingora::upstreams::peer::HttpPeer;
+use std::fmt;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
-/// One upstream.
-pub struct Upstream {
-    name: Arc<str>,
-    host: HostPolicy,
-    connect: std::time::Duration,
-    endpoints: Vec<EndpointState>,
-}
+/// Streams on one HTTP/2 connection; the next one opens another connection.
+const STREAMS: usize = 100;
+/// How often an HTTP/2 connection is asked whether its other end is still there.
+const PING_EVERY: Duration = Duration::from_secs(20);
+/// The same for TCP: a tunnel may be silent for long.
+const KEEP_ALIVE: TcpKeepalive = TcpKeepalive {
+    idle: Duration::from_secs(60),
+    interval: Duration::from_secs(15),
+    count: 4,
+    #[cfg(target_os = "linux")]
+    user_timeout: Duration::ZERO,
+};
 
-struct EndpointState {
-    settings: EndpointSettings,
-    address: Address,
+/// The terms of one endpoint.
+pub(super) struct Terms {
+    pub(super) endpoint: EndpointSettings,
     /// Everything about a connection but the address, made once.
     template: HttpPeer,
     /// The `Host` the upstream sees, where it is not the client's.
     host: Option<HeaderValue>,
 }
 
-impl std::fmt::Debug for Upstream {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let endpoints: Vec<&EndpointSettings> = self.endpoints.iter().map(|endpoint| &endpoint.settings).collect();
-        f.debug_struct("Upstream").field("name", &self.name).field("endpoints", &endpoints).finish_non_exhaustive()
+impl fmt::Debug for Terms {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Terms").field("endpoint", &self.endpoint).finish_non_exhaustive()
     }
 }
 
@@ -53,75 +59,42 @@ pub enum UpstreamError {
 /// Why there is no peer for an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PeerError {
-    /// The endpoint belongs to another generation of the configuration.
-    #[error("no such endpoint")]
+    /// The target belongs to another generation of the configuration.
+    #[error("no such target")]
     Unknown,
     /// Its name can't be resolved.
     #[error("the endpoint's name can't be resolved")]
     Unresolved,
 }
 
-impl Upstream {
-    pub(super) fn new(settings: UpstreamSettings, generation: u64) -> Result<Self, UpstreamError> {
-        if settings.endpoints.is_empty() {
-            return Err(UpstreamError::Empty(settings.name));
-        }
-        let state = |endpoint: &EndpointSettings| {
-            Ok(EndpointState {
-                settings: endpoint.clone(),
-                address: Address::new(endpoint),
-                template: template(&settings, endpoint, generation)?,
-                host: fixed_host(&settings, endpoint)?,
-            })
-        };
-        let endpoints = settings.endpoints.iter().map(state).collect::<Result<_, UpstreamError>>()?;
-        Ok(Self { name: settings.name.clone(), connect: settings.timeouts.connect, host: settings.host, endpoints })
+impl Terms {
+    pub(super) fn new(
+        settings: &UpstreamSettings,
+        endpoint: &EndpointSettings,
+        generation: u64,
+    ) -> Result<Self, UpstreamError> {
+        Ok(Self {
+            endpoint: endpoint.clone(),
+            template: template(settings, endpoint, generation)?,
+            host: fixed_host(settings, endpoint)?,
+        })
     }
 
-    /// The name in gateway.yaml and in metrics.
-    #[must_use]
-    pub fn name(&self) -> &Arc<str> {
-        &self.name
+    /// The address that is written as the endpoint; `None` where a name is.
+    pub(super) fn fixed_address(&self) -> Option<SocketAddr> {
+        self.endpoint.host.parse::<IpAddr>().ok().map(|address| SocketAddr::new(address, self.endpoint.port))
     }
 
-    /// The `Host` it sees.
-    #[must_use]
-    pub fn host_policy(&self) -> &HostPolicy {
-        &self.host
-    }
-
-    /// How many endpoints it has.
-    #[must_use]
-    pub fn endpoint_count(&self) -> usize {
-        self.endpoints.len()
-    }
-
-    /// How many attempts to connect can differ from each other: each endpoint, and each address of its name.
-    #[must_use]
-    pub fn candidates(&self) -> usize {
-        self.endpoints.iter().map(|endpoint| endpoint.address.alternatives()).sum()
-    }
-
-    /// The peer for an attempt at the endpoint at `index`.
-    pub async fn peer(&self, index: usize) -> Result<HttpPeer, PeerError> {
-        let endpoint = self.endpoints.get(index).ok_or(PeerError::Unknown)?;
-        let address = endpoint.address.resolve(self.connect).await.ok_or(PeerError::Unresolved)?;
-        let mut peer = endpoint.template.clone();
+    /// The peer at `address`.
+    pub(super) fn peer(&self, address: SocketAddr) -> HttpPeer {
+        let mut peer = self.template.clone();
         peer._address = pingora::protocols::l4::socket::SocketAddr::Inet(address);
-        Ok(peer)
+        peer
     }
 
-    /// Notes that the endpoint at `index` could not be connected to.
-    pub fn refused(&self, index: usize) {
-        if let Some(endpoint) = self.endpoints.get(index) {
-            endpoint.address.refused();
-        }
-    }
-
-    /// The `Host` for a request to the endpoint at `index`; `None` keeps the client's.
-    #[must_use]
-    pub fn host(&self, index: usize) -> Option<&HeaderValue> {
-        self.endpoints.get(index).and_then(|endpoint| endpoint.host.as_ref())
+    /// The `Host` that is sent; `None` keeps the client's.
+    pub(super) fn host(&self) -> Option<&HeaderValue> {
+        self.host.as_ref()
     }
 }
 
@@ -145,8 +118,16 @@ fn template(
     options.read_timeout = Some(timeouts.read);
     options.write_timeout = Some(timeouts.write);
     options.idle_timeout = Some(timeouts.idle);
-    options.http_upstream_request_policy = HttpUpstreamRequestPolicy::deny_upgrades();
+    options.tcp_keepalive = Some(KEEP_ALIVE);
     options.ca = settings.tls.ca.as_ref().map(|roots| Arc::new(roots.clone().into_boxed_slice()));
+    if settings.protocol == Protocol::Http2 {
+        options.set_http_version(2, 2);
+        options.max_h2_streams = STREAMS;
+        options.h2_ping_interval = Some(PING_EVERY);
+    }
+    if endpoint.https {
+        peer.client_cert_key.clone_from(&settings.tls.client_certificate);
+    }
     peer.group_key = group_key(settings, endpoint, generation);
     Ok(peer)
 }
@@ -155,9 +136,11 @@ fn template(
 /// authorities nor the configuration.
 fn group_key(settings: &UpstreamSettings, endpoint: &EndpointSettings, generation: u64) -> u64 {
     let mut hasher = DefaultHasher::new();
-    (generation, &settings.name, &endpoint.host, endpoint.port, endpoint.https).hash(&mut hasher);
+    let protocol = settings.protocol == Protocol::Http2;
+    (generation, &settings.name, &endpoint.host, endpoint.port, endpoint.https, protocol).hash(&mut hasher);
     let fingerprint = |root: &X509| root.digest(MessageDigest::sha256()).map(|digest| digest.to_vec()).ok();
     settings.tls.ca.iter().flatten().for_each(|root| fingerprint(root).hash(&mut hasher));
+    settings.tls.client_certificate.iter().for_each(|pair| fingerprint(pair.leaf()).hash(&mut hasher));
     hasher.finish()
 }
 
@@ -178,31 +161,25 @@ fn fixed_host(settings: &UpstreamSettings, endpoint: &EndpointSettings) -> Resul
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::upstream::{Timeouts, UpstreamTls};
 
-    fn settings(https: bool, host: &str, policy: HostPolicy) -> UpstreamSettings {
-        UpstreamSettings {
-            name: "orders".into(),
-            endpoints: vec![EndpointSettings { https, host: host.into(), port: 8443 }],
-            timeouts: Timeouts::default(),
-            tls: UpstreamTls::default(),
-            host: policy,
-        }
+    fn terms(https: bool, host: &str, policy: HostPolicy, generation: u64) -> Result<Terms, UpstreamError> {
+        let endpoint = EndpointSettings { https, host: host.into(), port: 8443 };
+        let settings = UpstreamSettings { host: policy, ..UpstreamSettings::new("orders", vec![endpoint.clone()]) };
+        Terms::new(&settings, &endpoint, generation)
     }
 
     #[test]
     fn https_is_never_unverified() {
-        let refused = Upstream::new(settings(true, "10.0.0.6", HostPolicy::Preserve), 1).unwrap_err();
+        let refused = terms(true, "10.0.0.6", HostPolicy::Preserve, 1).unwrap_err();
         assert_eq!(refused, UpstreamError::Unverifiable("orders".into()));
-        let named = Upstream::new(settings(true, "orders.internal", HostPolicy::Preserve), 1).unwrap();
-        assert_eq!(named.endpoints[0].template.sni, "orders.internal");
-        assert!(named.endpoints[0].template.options.verify_cert && named.endpoints[0].template.options.verify_hostname);
+        let named = terms(true, "orders.internal", HostPolicy::Preserve, 1).unwrap().template;
+        assert_eq!(named.sni, "orders.internal");
+        assert!(named.options.verify_cert && named.options.verify_hostname);
     }
 
     #[test]
     fn every_phase_has_a_time_out() {
-        let upstream = Upstream::new(settings(false, "10.0.0.6", HostPolicy::Preserve), 1).unwrap();
-        let options = &upstream.endpoints[0].template.options;
+        let options = terms(false, "10.0.0.6", HostPolicy::Preserve, 1).unwrap().template.options;
         let all = [
             options.connection_timeout,
             options.total_connection_timeout,
@@ -215,11 +192,7 @@ mod tests {
 
     #[test]
     fn connections_are_not_shared_between_generations() {
-        let key = |generation| {
-            Upstream::new(settings(false, "a.test", HostPolicy::Preserve), generation).unwrap().endpoints[0]
-                .template
-                .group_key
-        };
+        let key = |generation| terms(false, "a.test", HostPolicy::Preserve, generation).unwrap().template.group_key;
         assert_eq!(key(1), key(1));
         assert_ne!(key(1), key(2));
     }
@@ -227,13 +200,13 @@ mod tests {
     #[test]
     fn the_host_follows_the_policy() {
         let host = |policy, name: &str| {
-            let upstream = Upstream::new(settings(false, name, policy), 1).unwrap();
-            upstream.host(0).map(|host| host.to_str().unwrap().to_owned())
+            let terms = terms(false, name, policy, 1).unwrap();
+            terms.host().map(|host| host.to_str().unwrap().to_owned())
         };
         assert_eq!(host(HostPolicy::Preserve, "a.test"), None);
         assert_eq!(host(HostPolicy::Upstream, "a.test").as_deref(), Some("a.test:8443"));
         assert_eq!(host(HostPolicy::Upstream, "::1").as_deref(), Some("[::1]:8443"));
         assert_eq!(host(HostPolicy::Literal("legacy".into()), "a.test").as_deref(), Some("legacy"));
-        assert!(Upstream::new(settings(false, "a.test", HostPolicy::Literal("a b".into())), 1).is_err());
+        assert!(terms(false, "a.test", HostPolicy::Literal("a b".into()), 1).is_err());
     }
 }

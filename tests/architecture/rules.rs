@@ -9,12 +9,13 @@ const BESIDE: [&str; 1] = ["manual"];
 /// Crates that do I/O; the pure core names none of them.
 const IO_CRATES: [&str; 5] = ["pingora", "prometheus", "redis", "reqwest", "tokio"];
 /// Where an I/O crate may be named: files and directories (with a final `/`) under src/.
-const IO_PLACES: [&str; 11] = [
+const IO_PLACES: [&str; 12] = [
     "admin/",
     "app.rs",
     "app/",
     "cli/",
     "config/reload.rs",
+    "issuer/http/",
     "proxy/",
     "store/redis.rs",
     "store/redis/",

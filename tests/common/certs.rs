@@ -3,14 +3,14 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use openssl::asn1::Asn1Time;
+use openssl::asn1::{Asn1Object, Asn1OctetString, Asn1Time};
 use openssl::bn::{BigNum, MsbOption};
 use openssl::ec::{EcGroup, EcKey};
 use openssl::hash::MessageDigest;
 use openssl::nid::Nid;
 use openssl::pkey::{PKey, Private};
 use openssl::x509::extension::{BasicConstraints, ExtendedKeyUsage, KeyUsage, SubjectAlternativeName};
-use openssl::x509::{X509, X509Builder, X509Name, X509NameBuilder};
+use openssl::x509::{X509, X509Builder, X509CrlBuilder, X509Extension, X509Name, X509NameBuilder, X509RevokedBuilder};
 
 /// A self-signed authority with a P-256 key.
 #[derive(Clone)]
@@ -69,10 +69,34 @@ impl Authority {
         files
     }
 
+    /// A list, good for a day, that revokes these certificates, as PEM.
+    pub fn revocations(&self, revoked: &[&X509]) -> Vec<u8> {
+        let mut builder = X509CrlBuilder::new().unwrap();
+        builder.set_issuer_name(self.certificate.subject_name()).unwrap();
+        builder.set_last_update(&Asn1Time::days_from_now(0).unwrap()).unwrap();
+        builder.set_next_update(&Asn1Time::days_from_now(1).unwrap()).unwrap();
+        // A key identifier, which nobody compares because the authority's certificate has none; and number 1.
+        builder.append_extension(extension("2.5.29.35", &[0x30, 3, 0x80, 1, 1])).unwrap();
+        builder.append_extension(extension("2.5.29.20", &[2, 1, 1])).unwrap();
+        for certificate in revoked {
+            let mut entry = X509RevokedBuilder::new().unwrap();
+            entry.set_serial_number(certificate.serial_number()).unwrap();
+            entry.set_revocation_date(&Asn1Time::days_from_now(0).unwrap()).unwrap();
+            builder.add_revoked(entry.build()).unwrap();
+        }
+        builder.sign(&self.key, MessageDigest::sha256()).unwrap();
+        builder.build().unwrap().to_pem().unwrap()
+    }
+
     /// The authority's own certificate, for a client to trust.
     pub fn pem(&self) -> Vec<u8> {
         self.certificate.to_pem().unwrap()
     }
+}
+
+fn extension(oid: &str, der: &[u8]) -> X509Extension {
+    let (oid, der) = (Asn1Object::from_str(oid).unwrap(), Asn1OctetString::new_from_bytes(der).unwrap());
+    X509Extension::new_from_der(&oid, false, &der).unwrap()
 }
 
 fn new_key() -> PKey<Private> {

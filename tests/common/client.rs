@@ -4,9 +4,12 @@ use std::fmt::Write as _;
 use std::io::{self, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use openssl::ssl::{SslConnector, SslMethod, SslStream, SslVersion};
+use openssl::pkey::{PKey, Private};
+use openssl::ssl::{SslConnector, SslMethod, SslSessionCacheMode, SslStream, SslVersion};
 use openssl::x509::X509;
 use openssl::x509::store::X509StoreBuilder;
 
@@ -30,13 +33,14 @@ struct Tls {
     trusted: X509,
     server_name: Option<String>,
     version: Option<SslVersion>,
+    certificate: Option<(X509, PKey<Private>)>,
 }
 
 impl Client {
     /// HTTPS to `address`, where `host` (the SNI and the `Host` field) must be vouched for by `authority`.
     pub fn https(address: SocketAddr, host: &str, authority: &Authority) -> Self {
         let trusted = authority.certificate.clone();
-        let tls = Tls { trusted, server_name: Some(host.to_owned()), version: None };
+        let tls = Tls { trusted, server_name: Some(host.to_owned()), version: None, certificate: None };
         Self { address, host: host.to_owned(), tls: Some(tls) }
     }
 
@@ -70,16 +74,34 @@ impl Client {
         self
     }
 
+    /// The same client showing this certificate to a server that asks for one.
+    #[must_use]
+    pub fn certificate(mut self, (certificate, key): &(X509, PKey<Private>)) -> Self {
+        if let Some(tls) = &mut self.tls {
+            tls.certificate = Some((certificate.clone(), key.clone()));
+        }
+        self
+    }
+
     /// Opens a connection and, with TLS, shakes hands.
     pub fn connect(&self) -> io::Result<Connection> {
         let socket = TcpStream::connect(self.address)?;
         socket.set_read_timeout(Some(READ_TIMEOUT))?;
         socket.set_nodelay(true)?;
+        let resumable = Arc::new(AtomicBool::new(false));
         let stream = match &self.tls {
             None => Stream::Plain(socket),
-            Some(tls) => Stream::Tls(Box::new(tls.shake_hands(socket)?)),
+            Some(tls) => Stream::Tls(Box::new(tls.shake_hands(socket, &resumable)?)),
         };
-        Ok(Connection { stream: BufReader::new(stream), host: self.host.clone() })
+        Ok(Connection { stream: BufReader::new(stream), host: self.host.clone(), resumable })
+    }
+
+    /// Whether the server gives this client anything by which a session could be resumed.
+    pub fn can_resume(&self) -> bool {
+        let mut connection = self.must_connect();
+        // TLS 1.3 hands out tickets after the handshake, so something must be read first.
+        connection.get("/", None).unwrap();
+        connection.resumable.load(Ordering::Relaxed)
     }
 
     /// `GET path`, with `token` as a bearer credential.
@@ -125,13 +147,20 @@ impl Client {
 }
 
 impl Tls {
-    fn shake_hands(&self, socket: TcpStream) -> io::Result<SslStream<TcpStream>> {
+    fn shake_hands(&self, socket: TcpStream, resumable: &Arc<AtomicBool>) -> io::Result<SslStream<TcpStream>> {
         let mut builder = SslConnector::builder(SslMethod::tls()).unwrap();
         let mut store = X509StoreBuilder::new().unwrap();
         store.add_cert(self.trusted.clone()).unwrap();
         builder.set_cert_store(store.build());
         builder.set_min_proto_version(self.version).unwrap();
         builder.set_max_proto_version(self.version).unwrap();
+        let resumable = Arc::clone(resumable);
+        builder.set_session_cache_mode(SslSessionCacheMode::CLIENT);
+        builder.set_new_session_callback(move |_, _| resumable.store(true, Ordering::Relaxed));
+        if let Some((certificate, key)) = &self.certificate {
+            builder.set_certificate(certificate).unwrap();
+            builder.set_private_key(key).unwrap();
+        }
         let mut session = builder.build().configure().unwrap();
         session.set_use_server_name_indication(self.server_name.is_some());
         session.set_verify_hostname(self.server_name.is_some());
@@ -174,6 +203,8 @@ impl Write for Stream {
 pub struct Connection {
     stream: BufReader<Stream>,
     host: String,
+    /// True once the server has handed out a session that could be resumed.
+    resumable: Arc<AtomicBool>,
 }
 
 impl Connection {

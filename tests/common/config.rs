@@ -27,6 +27,8 @@ pub struct Config {
     pub(super) http: SocketAddr,
     pub(super) admin: SocketAddr,
     names: Vec<String>,
+    listener: Vec<String>,
+    tls: Vec<String>,
     store: String,
     issuers: Vec<String>,
     upstreams: Vec<String>,
@@ -45,6 +47,8 @@ impl Config {
             http: ports::free(),
             admin: ports::free(),
             names: vec![HOST.to_owned(), "*.example.test".to_owned()],
+            listener: vec![],
+            tls: vec![],
             store: "embedded: { max_entries: 100000 }".to_owned(),
             issuers: vec![],
             upstreams: vec![],
@@ -63,6 +67,25 @@ impl Config {
     pub fn file(self, name: &str, content: impl AsRef<[u8]>) -> Self {
         fs::write(self.directory().join(name), content).unwrap();
         self
+    }
+
+    /// The HTTPS listener's address; it is chosen here.
+    pub fn https_address(&self) -> SocketAddr {
+        self.https
+    }
+
+    /// A further key of the HTTPS listener, such as `public: { port: 443 }`.
+    #[must_use]
+    pub fn listener(mut self, yaml: &str) -> Self {
+        self.listener.push(yaml.to_owned());
+        self
+    }
+
+    /// Asks clients for a certificate, issued by the authority in `clients.pem`; `more` are further keys in braces.
+    #[must_use]
+    pub fn client_certificates(mut self, mode: &str, clients: &Authority, more: &str) -> Self {
+        self.tls.push(format!("client_certificates: {{ mode: {mode}, ca: clients.pem{more} }}"));
+        self.file("clients.pem", clients.pem())
     }
 
     /// What stands under `store:`.
@@ -122,13 +145,17 @@ impl Config {
     /// The text of gateway.yaml.
     pub fn text(&self) -> String {
         let (https, http, admin) = (self.https, self.http, self.admin);
+        let mut listener = self.listener.clone();
+        let tls: String = self.tls.iter().map(|option| format!(", {option}")).collect();
+        listener.push(format!("tls: {{ certificates: [{{ chain: edge.pem, key: \"file:edge.key\" }}]{tls} }}"));
+        let listener: String = listener.iter().map(|line| format!("    {line}\n")).collect();
         let mut text = format!(
             "version: 1\n\
              listeners:\n\
              \x20 - name: https\n\
              \x20   address: {https}\n\
-             \x20   tls: {{ certificates: [{{ chain: edge.pem, key: \"file:edge.key\" }}] }}\n\
              \x20   http2: true\n\
+             {listener}\
              \x20 - {{ name: http, address: \"{http}\", redirect_to: https }}\n\
              admin: {{ address: \"{admin}\", token: \"env:TOLLGATE_ADMIN_TOKEN\" }}\n"
         );

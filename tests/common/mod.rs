@@ -9,15 +9,18 @@
 
 pub mod admin;
 pub mod answer;
+pub mod balancer;
 pub mod certs;
 pub mod client;
 pub mod clock;
 pub mod config;
+pub mod dpop;
 pub mod gateway;
 pub mod issuer;
 pub mod peers;
 pub mod ports;
 pub mod process;
+pub mod reason;
 pub mod redis;
 pub mod shared;
 pub mod upstream;
@@ -25,13 +28,16 @@ pub mod wire;
 
 pub use admin::{Admin, Metrics};
 pub use answer::Answer;
+pub use balancer::Balancer;
 pub use certs::Authority;
 pub use client::{Client, Connection};
 pub use clock::{unix_now, until};
-pub use config::Config;
+pub use config::{Config, HOST};
+pub use dpop::DpopClient;
 pub use gateway::{Gateway, tollgate};
 pub use issuer::Issuer;
 pub use peers::Peers;
+pub use reason::reason;
 pub use redis::Redis;
 pub use shared::Shared;
 pub use upstream::{Recorded, Reply, Upstream};

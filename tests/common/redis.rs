@@ -69,8 +69,8 @@ impl Redis {
         command.query(&mut self.connection()).unwrap_or_else(|fault| panic!("{words:?}: {fault}"))
     }
 
-    /// Every key there is.
-    pub fn keys(&self) -> Vec<String> {
+    /// Every key there is; keys are bytes.
+    pub fn keys(&self) -> Vec<Vec<u8>> {
         self.command(&["KEYS", "*"])
     }
 

@@ -1,5 +1,6 @@
 //! A snapshot with one guarded route, keys, and a clock that stands where the test puts it.
 
+#![allow(dead_code, reason = "every test binary uses its own part of the bench")]
 #![allow(clippy::unwrap_used, reason = "a test that can't go on must fail")]
 
 use http::{HeaderMap, HeaderValue, Method};
@@ -8,14 +9,16 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
-use tollgate::authn::{OnLoss, ReplayGuard, ReplayMode, VerdictCache};
+use tollgate::authn::{BindingRule, DpopNonces, DpopPolicy, OnLoss, ProofKeys, ReplayGuard, ReplayMode, VerdictCache};
 use tollgate::clock::UnixTime;
 use tollgate::decision::{
-    Access, Condition, Endpoint, Endpoints, Guard, Memory, Permit, Reason, Recollection, RoutePolicy, Scopes, Snapshot,
-    Trace, UpstreamId, decide,
+    Access, Condition, Denial, Endpoint, Endpoints, Guard, Memory, Permit, Reason, Recollection, RoutePolicy, Scopes,
+    Snapshot, Trace, UpstreamId, decide,
 };
 use tollgate::identity::{Encoding, Firewall, Format, HeaderRule, IdentityPlan, TokenHandling};
-use tollgate::issuer::{AcceptedTypes, Form, IssuerId, IssuerProfile, KeyRing, KeySnapshot, Registry, TokenContract};
+use tollgate::issuer::{
+    AcceptedTypes, Form, IssuerId, IssuerProfile, KeyRing, KeySnapshot, RefetchSignal, Registry, TokenContract,
+};
 use tollgate::jose::{self, ContentEncryption, DecryptionKeySet, KeyAlgorithm, SigningAlgorithm, VerificationKeySet};
 use tollgate::observe::{ClaimResult, Observer};
 use tollgate::request::{Facts, TransportFacts};
@@ -24,7 +27,8 @@ use tollgate::store::{ClaimAnswer, EmbeddedStore, IfUnknown, Nonce, Receipt, Sto
 
 /// A path the route's condition lets through.
 pub const PASSING_PATH: &str = "/orders/17";
-const NOW: i64 = 1_500;
+/// The bench's time.
+pub const NOW: i64 = 1_500;
 const ISSUER: &str = "https://issuer.test";
 
 /// Claims that pass at the bench's time.
@@ -64,6 +68,22 @@ impl Observer for Counting {
     fn verdict_cache(&self, _: &'static str) {}
 }
 
+/// How often newer keys were wanted.
+#[derive(Default)]
+pub struct Wanted(AtomicUsize);
+
+impl Wanted {
+    pub fn count(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl RefetchSignal for Wanted {
+    fn keys_wanted(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
 struct OneEndpoint(Arc<AtomicBool>);
 
 impl Endpoints for OneEndpoint {
@@ -87,6 +107,9 @@ impl Store for Lost {
     async fn peek(&self, _: &[Nonce], _: UnixTime) -> ClaimAnswer {
         ClaimAnswer::Unknown(StoreError::Timeout)
     }
+    fn adopt(&self, _: &[Nonce], _: UnixTime) -> Result<bool, StoreError> {
+        Ok(true)
+    }
     fn condition(&self) -> Result<(), StoreError> {
         Err(StoreError::Timeout)
     }
@@ -102,31 +125,42 @@ impl Bench {
 
     pub fn with_epoch(replay: ReplayMode, epoch: i64) -> Self {
         let store = EmbeddedStore::new(100, UnixTime::from_seconds(epoch));
-        Self::build(replay, OnLoss::Closed, Arc::new(store))
+        Self::build(guard(replay, OnLoss::Closed), Arc::new(store))
+    }
+
+    /// A bench whose route asks what `change` makes of the ordinary guard.
+    pub fn asking(change: impl FnOnce(&mut Guard)) -> Self {
+        let mut guard = guard(ReplayMode::None, OnLoss::Closed);
+        change(&mut guard);
+        Self::build(guard, Arc::new(EmbeddedStore::new(100, UnixTime::from_seconds(0))))
     }
 
     pub fn without_store(on_loss: OnLoss) -> Self {
-        Self::build(ReplayMode::Once, on_loss, Arc::new(Lost))
+        Self::build(guard(ReplayMode::Once, on_loss), Arc::new(Lost))
     }
 
-    fn build(replay: ReplayMode, on_loss: OnLoss, store: Arc<dyn Store>) -> Self {
+    fn build(guard: Guard, store: Arc<dyn Store>) -> Self {
         let signing_key = jose::sign::generate("ES256", ContentEncryption::A256GCM).unwrap();
         let decryption_key = jose::sign::generate("RSA-OAEP-256", ContentEncryption::A256GCM).unwrap();
         let down = Arc::new(AtomicBool::new(false));
         let snapshot = Snapshot {
             generation: 1,
             routes: routes(),
-            policies: vec![policy(replay, on_loss)],
+            policies: vec![policy(guard)],
             identities: vec![identity()],
             firewall: Firewall::new(["X-User-Id"], []),
             issuers: Registry::new(vec![
                 Arc::new(profile(Form::Signed, &signing_key, None)),
                 Arc::new(profile(Form::Nested, &signing_key, Some(&decryption_key))),
             ]),
+            dpop_nonces: Arc::new(DpopNonces::random().unwrap()),
             endpoints: Arc::new(OneEndpoint(Arc::clone(&down))),
         };
-        let memory =
-            Recollection { replay: ReplayGuard::new(store, 10), verdicts: VerdictCache::new(1000, 1 << 20).unwrap() };
+        let memory = Recollection {
+            replay: ReplayGuard::new(store, 10),
+            verdicts: VerdictCache::new(1000, 1 << 20).unwrap(),
+            proof_keys: ProofKeys::new(100),
+        };
         Self { snapshot, memory, observer: Counting::default(), down, signing_key, decryption_key }
     }
 
@@ -182,25 +216,85 @@ impl Bench {
     pub fn rotate_keys(&self) {
         let fresh = jose::sign::generate("ES256", ContentEncryption::A256GCM).unwrap();
         let ring = &self.snapshot.issuers.profile(IssuerId::new(0)).unwrap().keys;
-        ring.replace(KeySnapshot { set: verification(&fresh), generation: 2, stale_at: None });
+        ring.replace(KeySnapshot { set: Arc::new(verification(&fresh)), generation: 2, stale_at: None });
+    }
+
+    /// Counts from now on how often newer keys of the signing issuer are wanted.
+    pub fn wanted_keys(&self) -> Arc<Wanted> {
+        let wanted = Arc::new(Wanted::default());
+        let ring = &self.snapshot.issuers.profile(IssuerId::new(0)).unwrap().keys;
+        ring.on_wanted(Arc::clone(&wanted) as Arc<dyn RefetchSignal>);
+        wanted
+    }
+
+    /// A token signed by a key of another, whose header names `kid`.
+    pub fn forged(&self, kid: Option<&str>) -> String {
+        let stranger = jose::sign::generate("ES256", ContentEncryption::A256GCM).unwrap();
+        let mut header = Map::new();
+        header.insert("alg".into(), json!("ES256"));
+        if let Some(kid) = kid {
+            header.insert("kid".into(), json!(kid));
+        }
+        jose::sign::sign_compact(&header, &serde_json::to_vec(&claims()).unwrap(), &stranger).unwrap()
+    }
+
+    /// The name of the issuer's key.
+    pub fn kid(&self) -> &str {
+        self.signing_key["kid"].as_str().unwrap()
+    }
+
+    /// What `explain` in a running gateway says.
+    pub fn explained(&self, token: &str) -> Reason {
+        self.decide(Memory::Peek(&self.memory), PASSING_PATH, NOW, token).unwrap_err()
+    }
+
+    /// Puts a request of any kind to the live memory.
+    pub fn put(&self, request: &Put) -> Result<Permit, Denial> {
+        self.judge(Memory::Live(&self.memory), PASSING_PATH, request)
     }
 
     fn decide(&self, memory: Memory<'_>, path: &str, now: i64, token: &str) -> Result<Permit, Reason> {
-        let mut headers = HeaderMap::new();
-        headers.insert("authorization", HeaderValue::from_str(&format!("Bearer {token}")).unwrap());
+        let request = Put { now, ..Put::new(&format!("Bearer {token}")) };
+        self.judge(memory, path, &request).map_err(|denial| denial.reason)
+    }
+
+    fn judge(&self, memory: Memory<'_>, path: &str, request: &Put) -> Result<Permit, Denial> {
         let facts = Facts {
-            now: UnixTime::from_seconds(now),
-            method: &Method::GET,
+            now: UnixTime::from_seconds(request.now),
+            method: &request.method,
             authority: Some("api.test"),
             path: path.as_bytes(),
-            query: None,
-            headers: &headers,
+            query: Some("page=2"),
+            headers: &request.headers,
             client: IpAddr::V4(Ipv4Addr::LOCALHOST),
-            transport: &TransportFacts::default(),
+            transport: &request.transport,
         };
         let mut trace = Trace::off();
-        let decision = decide(&self.snapshot, memory, &facts, &self.observer, &mut trace);
-        block_on(decision).map_err(|denial| denial.reason)
+        block_on(decide(&self.snapshot, memory, &facts, &self.observer, &mut trace))
+    }
+}
+
+/// One request.
+pub struct Put {
+    pub method: Method,
+    pub headers: HeaderMap,
+    pub transport: TransportFacts,
+    pub now: i64,
+}
+
+impl Put {
+    /// A GET with this `Authorization`.
+    pub fn new(authorization: &str) -> Self {
+        let mut headers = HeaderMap::new();
+        headers.insert("authorization", HeaderValue::from_str(authorization).unwrap());
+        Self { method: Method::GET, headers, transport: TransportFacts::default(), now: NOW }
+    }
+
+    /// The same request with one more header field.
+    #[must_use]
+    pub fn with(mut self, name: &'static str, value: &str) -> Self {
+        self.headers.append(name, HeaderValue::from_str(value).unwrap());
+        self
     }
 }
 
@@ -227,16 +321,27 @@ fn routes() -> RouteTable {
     builder.build().unwrap()
 }
 
-fn policy(replay: ReplayMode, on_loss: OnLoss) -> RoutePolicy {
-    let guard = Guard {
+fn guard(replay: ReplayMode, on_loss: OnLoss) -> Guard {
+    Guard {
         issuers: vec![IssuerId::new(0), IssuerId::new(1)],
         audiences: Vec::new(),
         scopes: Scopes::all_of(vec!["orders:read".into()]),
         when: Some(Condition::compile(r#"claims.tenant == "acme" && path.id != "0""#).unwrap()),
+        binding: BindingRule::IfBound,
+        dpop: Some(DpopPolicy::default()),
+        step_up: None,
         replay,
         on_loss,
-    };
-    RoutePolicy { name: "orders".into(), access: Access::Guarded(guard), upstream: UpstreamId::new(0) }
+    }
+}
+
+fn policy(guard: Guard) -> RoutePolicy {
+    RoutePolicy {
+        name: "orders".into(),
+        access: Access::Guarded(guard),
+        upstream: UpstreamId::new(0),
+        tunnel_beyond_expiry: false,
+    }
 }
 
 fn identity() -> IdentityPlan {

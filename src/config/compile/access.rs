@@ -1,5 +1,6 @@
 //! `routes[].access`, joined with `defaults.access` → the decision room's [`Access`].
 
+use super::binding;
 use super::issuers::form;
 use super::names::Names;
 use crate::authn::{OnLoss, ReplayMode};
@@ -13,8 +14,14 @@ use crate::config::site::Site;
 use crate::decision::{Access, Condition, Guard, Scopes};
 use crate::issuer::IssuerId;
 
-/// Compiles what a route asks; `None` after a fault.
-pub fn compile(asked: &Asked, written: &Written, names: &Names, faults: &mut Faults) -> Option<Access> {
+/// Compiles what a route asks; `None` after a fault. `names_hosts`: whether the route serves certain hosts only.
+pub fn compile(
+    asked: &Asked,
+    names_hosts: bool,
+    written: &Written,
+    names: &Names,
+    faults: &mut Faults,
+) -> Option<Access> {
     let (rules, conditions) = match asked {
         Asked::Public => return Some(Access::Public),
         Asked::Rules(rules, conditions) => (rules, conditions),
@@ -23,12 +30,18 @@ pub fn compile(asked: &Asked, written: &Written, names: &Names, faults: &mut Fau
     let audiences = audiences(rules, issuers.as_deref(), names, faults);
     let scopes = scopes(rules, faults);
     let when = condition(conditions, faults);
+    let rule = binding::rule(rules, names_hosts, faults);
+    let dpop = binding::dpop(rules, names_hosts, faults);
+    let step_up = binding::step_up(rules, faults);
     let store_wide = written.gateway.store.as_ref().and_then(|store| store.on_loss);
     Some(Access::Guarded(Guard {
         issuers: issuers?.into_iter().map(IssuerId::new).collect(),
         audiences: audiences?,
         scopes: scopes?,
         when,
+        binding: rule?,
+        dpop,
+        step_up,
         replay: replay_mode(rules.value.replay),
         on_loss: on_loss(rules.value.on_loss.or(store_wide)),
     }))

@@ -1,7 +1,7 @@
 //! `listeners` → the proxy's and the tls room's settings.
 
 use super::names::Names;
-use super::{Workbench, addresses, certificates};
+use super::{Workbench, addresses, certificates, clients};
 use crate::config::gather::{Placed, Written};
 use crate::config::schema::listeners::{
     Listener, ListenerTls, Scheme as WrittenScheme, TlsVersion as WrittenVersion, UnknownSni as WrittenSni,
@@ -38,17 +38,22 @@ fn compile_one(listener: &Placed<Listener>, names: &Names, bench: &mut Workbench
             None
         }
     };
+    let proxies = clients::proxies(value, site, bench);
     let public = public_address(value, address?, site, bench);
+    let (trusted_proxies, client_certificate_header) = proxies?;
     Some(ListenerSettings {
         name: value.name.as_ref()?.as_str().into(),
         address: address?,
         http2: value.http2.unwrap_or(true) && value.tls.is_some(),
         public,
+        trusted_proxies,
+        client_certificate_header,
         kind: kind?,
     })
 }
 
 fn tls_settings(tls: &ListenerTls, site: &Site, bench: &mut Workbench<'_>) -> Option<TlsSettings> {
+    let clients = clients::certificates(tls.client_certificates.as_ref(), &site.key("client_certificates"), bench);
     let site = site.key("certificates");
     let listed = tls.certificates.as_ref()?;
     let read: Vec<_> =
@@ -63,6 +68,7 @@ fn tls_settings(tls: &ListenerTls, site: &Site, bench: &mut Workbench<'_>) -> Op
             None | Some(WrittenSni::Reject) => UnknownSni::Reject,
             Some(WrittenSni::Default) => UnknownSni::Default,
         },
+        client_certificates: clients,
     })
 }
 
@@ -73,7 +79,7 @@ fn redirect(
     bench: &mut Workbench<'_>,
 ) -> Option<ListenerKind> {
     let site = &listener.site;
-    for key in ["http2", "public"] {
+    for key in ["http2", "public", "client_certificate_header", "trusted_proxies"] {
         if site.key(key).is_written() {
             bench.faults.push(&site.key(key), "has no meaning on a listener that redirects", "remove it");
         }

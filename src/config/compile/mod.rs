@@ -6,7 +6,9 @@
 mod access;
 mod addresses;
 mod admin;
+mod binding;
 mod certificates;
+mod clients;
 mod identity;
 mod issuers;
 mod keys;
@@ -74,6 +76,7 @@ pub fn compile(written: Written, environment: &dyn Environment, faults: &mut Fau
     addresses::check(&written, bench.faults);
     let store = store::compile(&written, &mut bench);
     let server = server::compile(&written, bench.faults);
+    let dpop_nonces = server::dpop_nonces(&written, &mut bench);
     let verdicts = server::verdicts(&written, bench.faults);
     let upstreams = upstreams::compile(&written, &mut bench);
     let issuers = issuers::compile(&names, &mut bench);
@@ -85,6 +88,7 @@ pub fn compile(written: Written, environment: &dyn Environment, faults: &mut Fau
         store: store?,
         upstreams: upstreams?,
         server: server?,
+        dpop_nonces,
         verdicts: verdicts?,
         log: server::log(&written),
         issuers: Registry::new(issuers?),

@@ -69,13 +69,15 @@ fn compile_rest(
     let upstream = route.value.upstream.as_ref();
     let upstream = upstream.and_then(|name| names.upstream(name, &route.site.key("upstream"), faults));
     let asked = defaults::access(route, base.access.as_ref(), faults);
-    let access = asked.and_then(|asked| access::compile(&asked, written, names, faults));
+    let names_hosts = route.site.key("match").key("hosts").is_written();
+    let access = asked.and_then(|asked| access::compile(&asked, names_hosts, written, names, faults));
     let merged = defaults::identity(route, base.identity.as_ref(), faults);
     let identity = identity::compile(&merged, &route.site.key("identity"), access.as_ref(), names, faults);
     let policy = RoutePolicy {
         name: route.value.name.as_ref()?.as_str().into(),
         access: access?,
         upstream: UpstreamId::new(upstream?),
+        tunnel_beyond_expiry: route.value.tunnel_beyond_expiry.unwrap_or(false),
     };
     Some((policy, identity?))
 }

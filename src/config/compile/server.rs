@@ -1,15 +1,18 @@
 //! `server` and `telemetry` → the settings of the process and its log.
 
+use super::Workbench;
+use crate::authn::DpopNonces;
 use crate::authn::VerdictBounds;
 use crate::config::fault::Faults;
-use crate::config::files;
 use crate::config::gather::Written;
 use crate::config::schema::server::Threads;
 use crate::config::schema::telemetry::LogLevel as WrittenLevel;
 use crate::config::schema::value::{Duration, Size};
 use crate::config::site::Site;
+use crate::config::{files, secrets};
 use crate::proxy::ServerSettings;
 use crate::telemetry::{LogLevel, LogSettings, LogTarget};
+use std::sync::Arc;
 use std::ops::RangeInclusive;
 use std::time::Duration as Span;
 
@@ -74,6 +77,19 @@ fn max_header(written: Option<Size>, default: usize, site: &Site, faults: &mut F
         return None;
     }
     usize::try_from(asked.bytes()).ok()
+}
+
+/// The nonces of `server.dpop_nonce_key`; `None` if there is no such key, and after a fault.
+pub fn dpop_nonces(written: &Written, bench: &mut Workbench<'_>) -> Option<Arc<DpopNonces>> {
+    let reference = written.gateway.server.as_ref()?.dpop_nonce_key.as_ref()?;
+    let site = written.root.key("server").key("dpop_nonce_key");
+    let bytes = secrets::read(reference, &site, bench.environment, bench.faults)?;
+    let nonces = crate::jose::shared_secret(bytes.expose()).ok().and_then(|key| DpopNonces::shared(key).ok());
+    if nonces.is_none() {
+        let problem = format!("names `{reference}`, which is no secret of 32 bytes or more");
+        bench.faults.push(&site, problem, "put 32 random bytes or more there, the same for all replicas");
+    }
+    nonces.map(Arc::new)
 }
 
 /// Compiles `telemetry.log`.

@@ -4,13 +4,22 @@ use super::server::positive;
 use super::{Workbench, certificates};
 use crate::config::fault::Faults;
 use crate::config::gather::{Placed, Written};
-use crate::config::schema::upstreams::{Timeouts as WrittenTimeouts, Upstream, UpstreamTls as WrittenTls};
+use crate::config::schema::listeners::TlsVersion as WrittenVersion;
+use crate::config::schema::upstreams::{
+    Balance as WrittenBalance, Health, Protocol as WrittenProtocol, Timeouts as WrittenTimeouts, Upstream,
+    UpstreamTls as WrittenTls,
+};
 use crate::config::schema::value::Line;
 use crate::config::site::Site;
 use crate::request::{Authority, Host};
-use crate::upstream::{EndpointSettings, HostPolicy, Timeouts, UpstreamSettings, UpstreamTls};
+use crate::upstream::{
+    Balance, EndpointSettings, HealthChecks, HostPolicy, Protocol, Timeouts, UpstreamSettings, UpstreamTls,
+    UpstreamTlsVersion,
+};
 use http::Uri;
+use http::uri::PathAndQuery;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 /// Compiles `upstreams` of all files; `None` after a fault.
 pub fn compile(written: &Written, bench: &mut Workbench<'_>) -> Option<Vec<UpstreamSettings>> {
@@ -24,12 +33,51 @@ fn compile_one(upstream: &Placed<Upstream>, bench: &mut Workbench<'_>) -> Option
     let timeouts = timeouts(value.timeouts.as_ref(), &site.key("timeouts"), bench.faults);
     let tls = tls(value, endpoints.as_deref(), site, bench);
     let host = host_policy(value.host.as_ref(), &site.key("host"), bench.faults);
+    let health = value.health.as_ref().map(|health| health_checks(health, &site.key("health"), bench.faults));
+    let base = UpstreamSettings::new(value.name.as_ref()?.as_str(), endpoints?);
+    let resolve = positive(value.resolve, base.resolve, &site.key("resolve"), bench.faults);
     Some(UpstreamSettings {
-        name: value.name.as_ref()?.as_str().into(),
-        endpoints: endpoints?,
+        balance: value.balance.map_or(base.balance, balance),
+        health: health.map_or(Some(None), |health| health.map(Some))?,
         timeouts: timeouts?,
+        resolve: resolve?,
         tls,
+        protocol: value.protocol.map_or(base.protocol, protocol),
         host: host?,
+        retries: value.retries.map_or(base.retries, usize::from),
+        ..base
+    })
+}
+
+fn balance(written: WrittenBalance) -> Balance {
+    match written {
+        WrittenBalance::RoundRobin => Balance::RoundRobin,
+        WrittenBalance::Random => Balance::Random,
+        WrittenBalance::HashSubject => Balance::HashSubject,
+    }
+}
+
+fn protocol(written: WrittenProtocol) -> Protocol {
+    match written {
+        WrittenProtocol::Http1 => Protocol::Http1,
+        WrittenProtocol::Http2 => Protocol::Http2,
+    }
+}
+
+fn health_checks(written: &Health, site: &Site, faults: &mut Faults) -> Option<HealthChecks> {
+    let path = written.path.as_ref().map(Line::as_str);
+    let sound = path.filter(|path| path.starts_with('/') && path.parse::<PathAndQuery>().is_ok());
+    if path.is_some() && sound.is_none() {
+        faults.push(&site.key("path"), "is not a path", "write one that begins with `/`, such as `/healthz`");
+    }
+    let base = HealthChecks::new(sound.unwrap_or_default());
+    let interval = positive(written.interval, base.interval, &site.key("interval"), faults);
+    sound?;
+    Some(HealthChecks {
+        interval: interval?,
+        unhealthy_after: written.unhealthy_after.map_or(base.unhealthy_after, u32::from),
+        healthy_after: written.healthy_after.map_or(base.healthy_after, u32::from),
+        ..base
     })
 }
 
@@ -91,7 +139,15 @@ fn tls(
     }
     let ca = written.ca.as_ref().and_then(|path| certificates::stack(path, &place.key("ca"), bench));
     let server_name = server_name(&written, &place.key("server_name"), bench.faults);
-    UpstreamTls { ca, server_name }
+    let client_certificate = written.client_certificate.as_ref();
+    let client_certificate = client_certificate
+        .and_then(|one| certificates::certificate(one, &place.key("client_certificate"), bench))
+        .map(|certificate| Arc::new(certificate.to_pair()));
+    let min_version = match written.min_version {
+        None | Some(WrittenVersion::Tls12) => UpstreamTlsVersion::V1_2,
+        Some(WrittenVersion::Tls13) => UpstreamTlsVersion::V1_3,
+    };
+    UpstreamTls { ca, server_name, client_certificate, min_version }
 }
 
 /// The name the certificate must carry; `None` if none is written, and after a fault.

@@ -1,6 +1,6 @@
 //! `listeners`: where clients connect.
 
-use super::value::{Address, FilePath, List, Name, SecretRef};
+use super::value::{Address, FilePath, List, Name, Network, SecretRef};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -20,6 +20,11 @@ pub struct Listener {
     pub http2: Option<bool>,
     /// How clients reach this listener, where a balancer stands in front. Default: as listened.
     pub public: Option<PublicAddress>,
+    /// Whether a trusted proxy tells the client's certificate in `Client-Cert` (RFC 9440). Default: none.
+    pub client_certificate_header: Option<CertificateHeader>,
+    /// The networks of the proxies in front of this listener whose word about their clients is believed.
+    #[schemars(length(min = 1))]
+    pub trusted_proxies: Option<List<Network>>,
     /// The listener with TLS to which every request for the host of a route is redirected (308).
     pub redirect_to: Option<Name>,
 }
@@ -36,6 +41,44 @@ pub struct ListenerTls {
     pub min_version: Option<TlsVersion>,
     /// What happens to a client that asks for a name no certificate has. Default: reject.
     pub unknown_sni: Option<UnknownSni>,
+    /// Whether clients are asked for a certificate. Default: they are not.
+    pub client_certificates: Option<ClientCertificates>,
+}
+
+/// Whether clients are asked for a certificate, and whose are believed.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ClientCertificates {
+    /// Whether clients are asked for a certificate.
+    #[schemars(required)]
+    pub mode: Option<ClientCertificateMode>,
+    /// The PEM file with the authorities that issue the clients' certificates. Mandatory unless the mode is none.
+    pub ca: Option<FilePath>,
+    /// The PEM file with the authorities' lists of revoked certificates, all current.
+    pub crl: Option<FilePath>,
+}
+
+/// Whether clients are asked for a certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ClientCertificateMode {
+    /// They are not.
+    None,
+    /// They are, and may come without.
+    Optional,
+    /// They are, and the handshake fails without.
+    Required,
+}
+
+/// The header in which a proxy tells the client's certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+pub enum CertificateHeader {
+    /// There is none.
+    #[serde(rename = "none")]
+    None,
+    /// `Client-Cert` (RFC 9440).
+    #[serde(rename = "Client-Cert")]
+    ClientCert,
 }
 
 /// A certificate chain and its private key.

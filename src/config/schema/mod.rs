@@ -7,6 +7,7 @@
 //! A key of the contract that is not built yet has no place here; it stands in [`unsupported`](super::unsupported).
 
 pub mod admin;
+pub mod binding;
 pub mod defaults;
 mod generate;
 pub mod identity;

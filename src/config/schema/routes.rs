@@ -1,5 +1,6 @@
 //! `routes`: which requests go where, and what they must show. `defaults` share the types.
 
+use super::binding::{Binding, Dpop, StepUp};
 use super::identity::Identity;
 use super::value::{HostPattern, Line, List, Name};
 use schemars::JsonSchema;
@@ -22,6 +23,8 @@ pub struct Route {
     pub access: Option<Access>,
     /// What the upstream is told about the caller.
     pub identity: Option<Identity>,
+    /// Whether WebSockets, event streams and gRPC calls may outlive the token that opened them. Default: false.
+    pub tunnel_beyond_expiry: Option<bool>,
 }
 
 /// Which requests take a route.
@@ -80,6 +83,12 @@ pub struct AccessRules {
     #[schemars(extend("x-is" = "a condition", "x-write" = "a CEL expression of at most 1 KiB",
         "pattern" = r"^[^\x00-\x08\x0b-\x1f\x7f]{1,1024}$"))]
     pub when: Option<String>,
+    /// Which tokens pass by the key they are bound to. Default: if_bound.
+    pub binding: Option<Binding>,
+    /// What is asked of DPoP proofs.
+    pub dpop: Option<Dpop>,
+    /// What is asked of the user's authentication.
+    pub step_up: Option<StepUp>,
     /// Whether a token may be used again. Default: none (it may).
     pub replay: Option<Replay>,
     /// What happens when the store can't answer. Default: `store.on_loss`.

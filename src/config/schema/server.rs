@@ -1,6 +1,6 @@
 //! `server`: the process itself.
 
-use super::value::{Duration, FilePath, Size};
+use super::value::{Duration, FilePath, SecretRef, Size};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -22,6 +22,9 @@ pub struct Server {
     pub header_timeout: Option<Duration>,
     /// How long an unused client connection is kept. Default: 60s.
     pub idle_timeout: Option<Duration>,
+    /// The key under which nonces for DPoP proofs are made, at least 32 bytes, the same for all replicas. Default: a
+    /// random one of this process.
+    pub dpop_nonce_key: Option<SecretRef>,
     /// What is remembered of tokens that were opened: that their signature and encryption hold, never for how long.
     pub verdict_cache: Option<VerdictCache>,
 }

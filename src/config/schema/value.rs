@@ -64,6 +64,12 @@ text_type! {
 }
 
 text_type! {
+    /// A network: an IP address, and the number of its leading bits that count.
+    Network, is: "a network", write: "an address and a prefix, such as `10.0.0.0/8` or `2001:db8::/32`",
+    pattern: r"^[0-9A-Fa-f:.]{2,45}(/[0-9]{1,3})?$", examples: &["10.0.0.0/8"]
+}
+
+text_type! {
     /// The path of a file; a relative one starts from the directory of the file that names it.
     FilePath, is: "a path", write: "the path of a file, without `file:`",
     pattern: r"^(?!file:|env:)[^\x00-\x1f]{1,4096}$", examples: &["keys/corp.jwks.json"]

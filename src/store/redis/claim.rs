@@ -5,12 +5,12 @@
 //! between is noticed.
 
 use super::fault::Fault;
-use super::keys::{ClaimKey, Keys};
-use super::script::{self, Script};
+use super::keys::Keys;
+use super::lane::{Answers, Lane};
+use super::script::{Call, Script};
 use crate::clock::UnixTime;
-use crate::store::Nonce;
 use crate::store::recent::Due;
-use redis::aio::MultiplexedConnection;
+use crate::store::{Nonce, StoreError};
 use redis::{Pipeline, Value};
 
 /// The largest number of uses that can be counted: above it lie the owner tags.
@@ -60,6 +60,26 @@ end
 return 1
 ";
 
+/// Enters one claim that was made without the store; 1 if another replica had made it too. `ARGV`: owner tag, uses, time
+/// to live.
+const ENTER: &str = r"
+local value, uses = redis.call('GET', KEYS[1]), tonumber(ARGV[2])
+if uses == 1 then
+  if not value then
+    redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[3])
+  end
+  return (value and value ~= ARGV[1]) and 1 or 0
+end
+if value and tonumber(value) > 999 then
+  return 1
+end
+local count = redis.call('INCR', KEYS[1])
+if count == 1 or redis.call('PTTL', KEYS[1]) < tonumber(ARGV[3]) then
+  redis.call('PEXPIRE', KEYS[1], ARGV[3])
+end
+return count > uses and 1 or 0
+";
+
 /// What the store said to a claim.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Claimed {
@@ -67,6 +87,8 @@ pub(super) struct Claimed {
     pub spent: Option<usize>,
     /// The epoch's record, as it stood after the claim.
     pub record: Option<Vec<u8>>,
+    /// Whether enough replicas hold the claim.
+    pub committed: bool,
 }
 
 /// The scripts for what takes more than one command.
@@ -74,88 +96,79 @@ pub(super) struct Claimed {
 pub(super) struct Claims {
     claim: Script,
     release: Script,
+    enter: Script,
 }
 
 impl Claims {
     pub(super) fn new() -> Self {
-        Self { claim: Script::new(CLAIM), release: Script::new(RELEASE) }
+        Self { claim: Script::new(CLAIM), release: Script::new(RELEASE), enter: Script::new(ENTER) }
     }
 
-    pub(super) fn scripts(&self) -> [&Script; 2] {
-        [&self.claim, &self.release]
+    pub(super) fn scripts(&self) -> [&Script; 3] {
+        [&self.claim, &self.release, &self.enter]
     }
 
-    /// Claims all `nonces` for `owner`; claims are kept from `now` to each nonce's end.
+    /// Claims all `nonces`, which are of one group, for `owner`; claims are kept from `now` to each nonce's end.
     pub(super) async fn claim(
         &self,
-        lane: &mut MultiplexedConnection,
+        lane: &mut Lane,
         keys: &Keys,
         nonces: &[Nonce],
         owner: u16,
         now: UnixTime,
     ) -> Result<Claimed, Fault> {
+        let Some(group) = nonces.first().map(|nonce| keys.group(&nonce.key)) else {
+            return Err(Fault { error: StoreError::Refused, maybe_done: false, broken: false });
+        };
         if let [nonce @ Nonce { uses: 1, .. }] = nonces {
             let mut commands = Pipeline::with_capacity(2);
             let key = keys.claim(&nonce.key);
             commands.cmd("SET").arg(key.as_bytes()).arg(owner).arg("NX").arg("PX").arg(ttl(nonce, now));
-            commands.cmd("GET").arg(keys.record());
-            return claimed_once(lane.send_packed_commands(&commands, 0, 2).await?);
+            commands.cmd("GET").arg(keys.record(group));
+            return claimed_once(lane.send(commands).await?);
         }
-        let names: Vec<_> = nonces.iter().map(|nonce| keys.claim(&nonce.key)).collect();
-        let names: Vec<&[u8]> = std::iter::once(keys.record()).chain(names.iter().map(ClaimKey::as_bytes)).collect();
-        let mut arguments = vec![owner.to_string()];
+        let mut call = Call { keys: vec![keys.record(group).to_vec()], arguments: vec![owner.to_string()] };
         for nonce in nonces {
-            arguments.push(nonce.uses.min(MAX_USES).to_string());
-            arguments.push(ttl(nonce, now).to_string());
+            call.keys.push(keys.claim(&nonce.key).as_bytes().to_vec());
+            call.arguments.push(nonce.uses.min(MAX_USES).to_string());
+            call.arguments.push(ttl(nonce, now).to_string());
         }
-        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-        claimed(self.claim.run(lane, &names, &arguments).await?)
+        let (reply, committed) = self.claim.run(lane, call).await?;
+        claimed(reply, committed)
     }
 
     /// Gives claims back, in one write. Each answer: whether the claim was still ours to give back.
-    pub(super) async fn release(
-        &self,
-        lane: &mut MultiplexedConnection,
-        keys: &Keys,
-        dues: &[Due],
-    ) -> Vec<Result<bool, Fault>> {
-        let calls: Vec<_> = dues.iter().map(|due| Return::new(keys, due)).collect();
-        let mut commands = Pipeline::with_capacity(dues.len());
-        for call in &calls {
-            commands.add_command(self.release.by_name(&[keys.record(), call.key.as_bytes()], &call.arguments()));
-        }
-        let replies = match lane.send_packed_commands(&commands, 0, dues.len()).await {
-            Ok(replies) if replies.len() == dues.len() => replies,
-            Ok(_) => return vec![Err(Fault::NONSENSE); dues.len()],
-            Err(error) => return vec![Err(Fault::from(error)); dues.len()],
+    pub(super) async fn release(&self, lane: &mut Lane, keys: &Keys, dues: &[Due]) -> Vec<Result<bool, Fault>> {
+        let call = |due: &Due| {
+            let owner = if due.nonce.uses == 1 { due.owner.to_string() } else { String::from("count") };
+            let (record, key) = (keys.record(keys.group(&due.nonce.key)), keys.claim(&due.nonce.key));
+            Call {
+                keys: vec![record.to_vec(), key.as_bytes().to_vec()],
+                arguments: vec![due.epoch.as_millis().to_string(), owner],
+            }
         };
-        let mut answers = Vec::with_capacity(dues.len());
-        for (call, reply) in calls.iter().zip(replies) {
-            let reply = match script::answer(Ok(reply)) {
-                Err(None) => self.release.run(lane, &[keys.record(), call.key.as_bytes()], &call.arguments()).await,
-                known => known.map_err(|fault| fault.unwrap_or(Fault::NONSENSE)),
-            };
-            answers.push(reply.map(|reply| reply == Value::Int(1)));
-        }
-        answers
-    }
-}
-
-/// What a release sends.
-struct Return {
-    key: ClaimKey,
-    epoch: String,
-    owner: String,
-}
-
-impl Return {
-    fn new(keys: &Keys, due: &Due) -> Self {
-        let owner = if due.nonce.uses == 1 { due.owner.to_string() } else { String::from("count") };
-        Self { key: keys.claim(&due.nonce.key), epoch: due.epoch.as_millis().to_string(), owner }
+        let calls: Vec<Call> = dues.iter().map(call).collect();
+        let answers = self.release.run_all(lane, &calls).await;
+        answers.into_iter().map(|answer| answer.map(|value| value == Value::Int(1))).collect()
     }
 
-    fn arguments(&self) -> [&str; 2] {
-        [&self.epoch, &self.owner]
+    /// Enters claims that were made without the store, in one write. Each answer: whether another replica had made it
+    /// too.
+    pub(super) async fn enter(
+        &self,
+        lane: &mut Lane,
+        keys: &Keys,
+        nonces: &[Nonce],
+        owner: u16,
+        now: UnixTime,
+    ) -> Vec<Result<bool, Fault>> {
+        let call = |nonce: &Nonce| Call {
+            keys: vec![keys.claim(&nonce.key).as_bytes().to_vec()],
+            arguments: vec![owner.to_string(), nonce.uses.min(MAX_USES).to_string(), ttl(nonce, now).to_string()],
+        };
+        let calls: Vec<Call> = nonces.iter().map(call).collect();
+        let answers = self.enter.run_all(lane, &calls).await;
+        answers.into_iter().map(|answer| answer.map(|value| value == Value::Int(1))).collect()
     }
 }
 
@@ -163,55 +176,63 @@ fn ttl(nonce: &Nonce, now: UnixTime) -> i64 {
     nonce.keep_until.as_millis().saturating_sub(now.as_millis()).clamp(1, MAX_TTL)
 }
 
-fn claimed_once(replies: Vec<Value>) -> Result<Claimed, Fault> {
-    let [claim, record] = <[Value; 2]>::try_from(replies).map_err(|_| Fault::NONSENSE)?;
+fn claimed_once(answers: Answers) -> Result<Claimed, Fault> {
+    let committed = answers.committed;
+    let [claim, record] = <[Value; 2]>::try_from(answers.values).map_err(|_| Fault::NONSENSE)?;
     let spent = match claim {
         Value::Okay => None,
         Value::Nil => Some(0),
         Value::ServerError(error) => return Err(Fault::from(&error)),
         _ => return Err(Fault::NONSENSE),
     };
-    match record {
-        Value::BulkString(record) => Ok(Claimed { spent, record: Some(record) }),
-        Value::Nil => Ok(Claimed { spent, record: None }),
+    Ok(Claimed { spent, record: bytes(record)?, committed })
+}
+
+fn claimed(reply: Value, committed: bool) -> Result<Claimed, Fault> {
+    let Value::Array(parts) = reply else { return Err(Fault::NONSENSE) };
+    let [place, record] = <[Value; 2]>::try_from(parts).map_err(|_| Fault::NONSENSE)?;
+    let Value::Int(place) = place else { return Err(Fault::NONSENSE) };
+    let spent = usize::try_from(place).ok().and_then(|place| place.checked_sub(1));
+    Ok(Claimed { spent, record: bytes(record)?, committed })
+}
+
+fn bytes(value: Value) -> Result<Option<Vec<u8>>, Fault> {
+    match value {
+        Value::BulkString(bytes) => Ok(Some(bytes)),
+        Value::Nil => Ok(None),
+        Value::ServerError(error) => Err(Fault { maybe_done: true, ..Fault::from(&error) }),
         _ => Err(Fault::NONSENSE),
     }
 }
 
-fn claimed(reply: Value) -> Result<Claimed, Fault> {
-    let Value::Array(parts) = reply else { return Err(Fault::NONSENSE) };
-    let [place, record] = <[Value; 2]>::try_from(parts).map_err(|_| Fault::NONSENSE)?;
-    let Value::Int(place) = place else { return Err(Fault::NONSENSE) };
-    let record = match record {
-        Value::BulkString(record) => Some(record),
-        Value::Nil => None,
-        _ => return Err(Fault::NONSENSE),
-    };
-    Ok(Claimed { spent: usize::try_from(place).ok().and_then(|place| place.checked_sub(1)), record })
-}
-
-/// The commands that ask whether `nonces` are free, and for the epoch's record.
-pub(super) fn look(keys: &Keys, nonces: &[Nonce]) -> Pipeline {
+/// The commands that ask whether `nonces`, which are of one group, are free, and for the epoch's record.
+pub(super) fn look(keys: &Keys, group: u16, nonces: &[Nonce]) -> Pipeline {
     let mut commands = Pipeline::with_capacity(nonces.len() + 1);
     for nonce in nonces {
         commands.cmd("GET").arg(keys.claim(&nonce.key).as_bytes());
     }
-    commands.cmd("GET").arg(keys.record());
+    commands.cmd("GET").arg(keys.record(group));
     commands
 }
 
 /// Reads the answer to [`look`].
-pub(super) fn looked(nonces: &[Nonce], mut replies: Vec<Value>) -> Result<Claimed, Fault> {
-    let record = match replies.pop() {
-        Some(Value::BulkString(record)) => Some(record),
-        Some(Value::Nil) => None,
-        _ => return Err(Fault::NONSENSE),
-    };
-    let spent = nonces.iter().zip(&replies).position(|(nonce, value)| {
-        redis::from_redis_value_ref::<Option<u32>>(value)
-            .is_ok_and(|value| value.is_some_and(|value| nonce.uses == 1 || value >= nonce.uses.min(MAX_USES)))
-    });
-    Ok(Claimed { spent, record })
+pub(super) fn looked(nonces: &[Nonce], answers: Answers) -> Result<Claimed, Fault> {
+    let Answers { mut values, committed } = answers;
+    let record = bytes(values.pop().unwrap_or_default())?;
+    let mut spent = None;
+    for (place, (nonce, value)) in nonces.iter().zip(values).enumerate() {
+        let used = bytes(value)?.map(|used| std::str::from_utf8(&used).ok().and_then(|used| used.parse::<u32>().ok()));
+        let is_spent = match used {
+            None => false,
+            // Whatever is there that is not a number is nothing a counted use could be added to.
+            Some(None) => true,
+            Some(Some(used)) => nonce.uses == 1 || used >= nonce.uses.min(MAX_USES),
+        };
+        if is_spent && spent.is_none() {
+            spent = Some(place);
+        }
+    }
+    Ok(Claimed { spent, record, committed })
 }
 
 #[cfg(test)]
@@ -233,9 +254,11 @@ mod tests {
 
     #[test]
     fn an_answer_that_makes_no_sense_leaves_doubt() {
-        assert_eq!(claimed_once(vec![Value::Okay]), Err(Fault::NONSENSE));
-        assert_eq!(claimed_once(vec![Value::Int(1), Value::Nil]), Err(Fault::NONSENSE));
-        assert_eq!(claimed(Value::Okay), Err(Fault::NONSENSE));
-        assert_eq!(claimed_once(vec![Value::Nil, Value::Nil]), Ok(Claimed { spent: Some(0), record: None }));
+        let once = |values| claimed_once(Answers { values, committed: true });
+        assert_eq!(once(vec![Value::Okay]), Err(Fault::NONSENSE));
+        assert_eq!(once(vec![Value::Int(1), Value::Nil]), Err(Fault::NONSENSE));
+        assert_eq!(claimed(Value::Okay, true), Err(Fault::NONSENSE));
+        let spent = Claimed { spent: Some(0), record: None, committed: true };
+        assert_eq!(once(vec![Value::Nil, Value::Nil]), Ok(spent));
     }
 }

@@ -35,6 +35,17 @@ impl fmt::Display for Address {
     }
 }
 
+/// As whom to log in, and to what.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Login {
+    /// With the credentials of the settings, to their database.
+    Store,
+    /// With the same credentials, to a Sentinel, which has no databases.
+    Sentinel,
+    /// Not at all.
+    Nobody,
+}
+
 /// Opens connections by the settings.
 pub(super) struct Dialer {
     tls: Option<SslConnector>,
@@ -53,12 +64,12 @@ impl Dialer {
         Ok(Self { tls: if tls { Some(connector(settings)?) } else { None } })
     }
 
-    /// Connects, and logs in with what the settings say, or without (`anonymous`).
+    /// Connects, and logs in.
     pub(super) async fn open(
         &self,
         address: &Address,
         settings: &RedisSettings,
-        anonymous: bool,
+        login: Login,
     ) -> Result<(MultiplexedConnection, Driver), OpenError> {
         let socket = TcpStream::connect((address.host.as_str(), address.port))
             .await
@@ -68,7 +79,7 @@ impl Dialer {
             Some(connector) => Box::new(handshake(connector, &address.host, socket).await?),
             None => Box::new(socket),
         };
-        let login = login(settings, anonymous);
+        let login = login.by(settings);
         let config = AsyncConnectionConfig::new()
             .set_response_timeout(None)
             .set_connection_timeout(None)
@@ -79,17 +90,19 @@ impl Dialer {
     }
 }
 
-fn login(settings: &RedisSettings, anonymous: bool) -> RedisConnectionInfo {
-    let database = settings.servers.urls().first().map_or(0, |url| url.database);
-    let login = RedisConnectionInfo::default().set_skip_set_lib_name();
-    if anonymous {
-        return login;
-    }
-    let login = login.set_db(i64::from(database));
-    match (&settings.username, &settings.password) {
-        (Some(user), Some(password)) => login.set_username(user).set_password(password.expose()),
-        (None, Some(password)) => login.set_password(password.expose()),
-        _ => login,
+impl Login {
+    fn by(self, settings: &RedisSettings) -> RedisConnectionInfo {
+        let login = RedisConnectionInfo::default().set_skip_set_lib_name();
+        if self == Self::Nobody {
+            return login;
+        }
+        let database = settings.servers.urls().first().map_or(0, |url| url.database);
+        let login = if self == Self::Store { login.set_db(i64::from(database)) } else { login };
+        match (&settings.username, &settings.password) {
+            (Some(user), Some(password)) => login.set_username(user).set_password(password.expose()),
+            (None, Some(password)) => login.set_password(password.expose()),
+            _ => login,
+        }
     }
 }
 

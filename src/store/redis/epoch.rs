@@ -7,10 +7,12 @@
 
 use super::fault::Fault;
 use super::info::ServerInfo;
-use super::script::Script;
+use super::keys::Keys;
+use super::lane::Lane;
+use super::memory::Memory;
+use super::script::{Call, Script};
 use crate::clock::UnixTime;
 use redis::Value;
-use redis::aio::MultiplexedConnection;
 
 /// The tag of a replica that has none yet. Tags lie above every count of uses, so that a one-time claim reads as used up
 /// to whoever counts; and below 10,000, where Redis shares one object for each number.
@@ -63,28 +65,31 @@ return {text, reason, owner}
 pub(super) struct Record<'a> {
     pub epoch: UnixTime,
     pub run: &'a str,
+    rest: &'a str,
 }
 
 impl<'a> Record<'a> {
     pub(super) fn parse(bytes: &'a [u8]) -> Option<Self> {
-        let mut parts = std::str::from_utf8(bytes).ok()?.split(' ');
-        let epoch = parts.next()?.parse().ok()?;
-        Some(Self { epoch: UnixTime::from_millis(epoch), run: parts.next()? })
+        let (epoch, rest) = std::str::from_utf8(bytes).ok()?.split_once(' ')?;
+        let (run, rest) = rest.split_once(' ')?;
+        Some(Self { epoch: UnixTime::from_millis(epoch.parse().ok()?), run, rest })
+    }
+
+    /// Whether it speaks of the memory that `info` speaks of.
+    pub(super) fn is_of(&self, info: &ServerInfo) -> bool {
+        let (replication, evicted) = self.rest.split_once(' ').unwrap_or_default();
+        self.run == info.run && replication == info.replication && evicted.parse() == Ok(info.evicted_keys)
     }
 }
 
 /// What the caller knows when it asks.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Knowledge<'a> {
-    /// The latest epoch it has ever seen.
-    pub seen: UnixTime,
     /// Its own time.
     pub wall: UnixTime,
     /// The replication id that this very connection saw before, if the server was not promoted since: then the id
     /// has changed because a first replica came or the last one went, and nothing was lost.
     pub replication: Option<&'a str>,
-    /// The epoch under which its owner tag was handed out.
-    pub owner_epoch: Option<UnixTime>,
 }
 
 /// The answer.
@@ -110,22 +115,39 @@ impl Settle {
         &self.0
     }
 
-    /// Settles the epoch recorded at `record` for the server that `info` speaks of. `owners`: the counter of owner tags.
+    /// Settles the epochs of `groups` for the server that `info` speaks of, and learns them.
     pub(super) async fn run(
         &self,
-        lane: &mut MultiplexedConnection,
-        record: &[u8],
-        owners: Option<&[u8]>,
+        lane: &mut Lane,
+        keys: &Keys,
+        memory: &Memory,
+        groups: &[u16],
         info: &ServerInfo,
         knowledge: Knowledge<'_>,
-    ) -> Result<Settled, Fault> {
-        let keys: Vec<&[u8]> = std::iter::once(record).chain(owners).collect();
-        let (evicted, seen) = (info.evicted_keys.to_string(), knowledge.seen.as_millis().to_string());
-        let wall = knowledge.wall.as_millis().to_string();
-        let owner_epoch = knowledge.owner_epoch.map(|epoch| epoch.as_millis().to_string()).unwrap_or_default();
-        let known = knowledge.replication.unwrap_or_default();
-        let arguments = [&info.run, &info.replication, &evicted, &seen, &wall, known, &owner_epoch];
-        settled(&self.0.run(lane, &keys, &arguments).await?).ok_or(Fault::NONSENSE)
+    ) -> Result<Vec<Settled>, Fault> {
+        let call = |group: &u16| {
+            let owner_epoch = memory.owner_epoch().map(|epoch| epoch.as_millis().to_string());
+            let arguments = vec![
+                info.run.clone(),
+                info.replication.clone(),
+                info.evicted_keys.to_string(),
+                memory.epoch(*group).unwrap_or_default().as_millis().to_string(),
+                knowledge.wall.as_millis().to_string(),
+                knowledge.replication.unwrap_or_default().to_owned(),
+                owner_epoch.unwrap_or_default(),
+            ];
+            let keys = std::iter::once(keys.record(*group)).chain(keys.owners(*group));
+            Call { keys: keys.map(<[u8]>::to_vec).collect(), arguments }
+        };
+        let calls: Vec<Call> = groups.iter().map(call).collect();
+        let answers = self.0.run_all(lane, &calls).await;
+        let mut all = Vec::with_capacity(answers.len());
+        for (group, answer) in groups.iter().zip(answers) {
+            let settled = settled(&answer?).ok_or(Fault::NONSENSE)?;
+            memory.learn(*group, &settled);
+            all.push(settled);
+        }
+        Ok(all)
     }
 }
 
@@ -143,14 +165,29 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_record_is_read() {
-        let record = Record::parse(b"1730000000000 0123456789abcdef fedcba9876543210 0");
-        assert_eq!(record, Some(Record { epoch: UnixTime::from_millis(1_730_000_000_000), run: "0123456789abcdef" }));
+    fn a_record_is_read_and_compared() {
+        let record = Record::parse(b"1730000000000 0123456789abcdef fedcba9876543210 7").unwrap();
+        assert_eq!((record.epoch, record.run), (UnixTime::from_millis(1_730_000_000_000), "0123456789abcdef"));
+        let info = ServerInfo {
+            run: String::from("0123456789abcdef"),
+            replication: String::from("fedcba9876543210"),
+            promoted: false,
+            primary: true,
+            evicted_keys: 7,
+            evicting: false,
+            memory: (0, 0),
+            replicas: 0,
+            version: String::new(),
+        };
+        assert!(record.is_of(&info));
+        assert!(!record.is_of(&ServerInfo { evicted_keys: 8, ..info.clone() }));
+        assert!(!record.is_of(&ServerInfo { replication: String::from("0000000000000000"), ..info.clone() }));
+        assert!(!record.is_of(&ServerInfo { run: String::from("0000000000000000"), ..info }));
     }
 
     #[test]
     fn what_is_no_record_is_not_taken_for_one() {
-        for bytes in [&b""[..], b"now 0123456789abcdef", b"17", b"\xff\xff 01"] {
+        for bytes in [&b""[..], b"now 0123456789abcdef 0", b"17", b"17 01", b"\xff\xff 01 2"] {
             assert_eq!(Record::parse(bytes), None);
         }
     }

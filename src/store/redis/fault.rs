@@ -65,7 +65,12 @@ pub(super) enum OpenError {
     Login,
     #[error("it is not a primary")]
     NotPrimary,
-    #[error("INFO lacks what is needed; the user needs +info +time +get +set +eval +evalsha +ping on ~PREFIX*")]
+    #[error("no Sentinel knows the service, or none answers")]
+    NoSentinel,
+    #[error(
+        "INFO, TIME or the keys are not permitted, or lack what is needed; a user needs ~PREFIX* and +info +time +get \
+         +set +incr +decr +del +pttl +pexpire +eval +evalsha (and +script|load +wait +cluster|nodes where they are used)"
+    )]
     NoFacts,
     #[error("the connections reach different servers")]
     SeveralServers,
@@ -74,11 +79,19 @@ pub(super) enum OpenError {
 }
 
 impl OpenError {
+    /// The same, as the failure of a claim that was already made.
+    pub(super) const fn as_fault(self) -> Fault {
+        let broken = matches!(self, Self::Dial(_) | Self::NotPrimary);
+        Fault { error: self.as_store_error(), maybe_done: true, broken }
+    }
+
     /// What a request is told.
     pub(super) const fn as_store_error(self) -> StoreError {
         match self {
             Self::Timeout => StoreError::Timeout,
-            Self::Dial(_) | Self::Tls | Self::NotPrimary | Self::SeveralServers => StoreError::Connection,
+            Self::Dial(_) | Self::Tls | Self::NotPrimary | Self::NoSentinel | Self::SeveralServers => {
+                StoreError::Connection
+            }
             Self::Login | Self::NoFacts => StoreError::Refused,
             Self::Refused(error) => error,
         }

@@ -1,7 +1,7 @@
 //! One claim on its way: what it may do, how long its request waits, and what happens when nobody waits any more.
 
 use super::epoch::NO_OWNER;
-use super::session::Session;
+use super::fault::Fault;
 use super::{ClaimAnswer, IfUnknown, Inner, Nonce, Receipt, StoreError};
 use crate::clock::{Stopwatch, UnixTime};
 use crate::store::recent::{Admission, Landing};
@@ -59,7 +59,7 @@ impl Inner {
             match self.recent.begin(nonces, if_unknown, now) {
                 Admission::Granted => return None,
                 Admission::Replayed => {
-                    return Some(ClaimAnswer::Replayed { epoch: self.memory.epoch().unwrap_or_default() });
+                    return Some(ClaimAnswer::Replayed { epoch: self.memory.latest().unwrap_or_default() });
                 }
                 Admission::Unsettled => return Some(ClaimAnswer::Unknown(StoreError::Timeout)),
                 Admission::Busy(key) => {
@@ -74,71 +74,118 @@ impl Inner {
         }
     }
 
-    /// Sends the claim, and lands it.
-    async fn fly(
-        self: Arc<Self>,
-        session: Arc<Session>,
-        nonces: Vec<Nonce>,
-        now: UnixTime,
-        if_unknown: IfUnknown,
-    ) -> ClaimAnswer {
-        let (owner, before) = (self.memory.owner(), self.memory.epoch().unwrap_or_default());
-        let lost = Landing::Lost { owner: (owner != NO_OWNER).then_some(owner), epoch: before };
-        let mut lane = session.lane();
-        let claimed = self.claims.claim(&mut lane, &self.keys, &nonces, owner, session.dated(now)).await;
-        let settled = match claimed {
-            Ok(claimed) => match self.epoch_beside(&session, claimed.record.as_deref()).await {
-                Ok(epoch) => Ok((claimed.spent, epoch)),
-                Err(_) if claimed.spent.is_some() => Ok((claimed.spent, before)),
-                Err(fault) => Err((fault, lost)),
-            },
-            Err(fault) => Err((fault, if fault.maybe_done { lost } else { Landing::NotMade })),
-        };
-        let (answer, landing) = match settled {
-            Ok((Some(place), epoch)) => (ClaimAnswer::Replayed { epoch }, Landing::Replayed(place)),
-            Ok((None, epoch)) => {
-                let doubt = session.doubt();
-                let receipt = Receipt { nonces: nonces.clone(), owner, epoch };
-                let fresh = ClaimAnswer::Fresh { epoch, receipt };
-                (doubt.map_or(fresh, ClaimAnswer::Unknown), Landing::Fresh { owner, epoch, answered: doubt.is_none() })
+    /// Makes the claim and lands it: in one step where all nonces are of one group, else group by group in the order
+    /// of the nonces. Then a claim that fails on the way gives back the groups before it.
+    async fn fly(self: Arc<Self>, nonces: Vec<Nonce>, now: UnixTime, if_unknown: IfUnknown) -> ClaimAnswer {
+        let mut made: Vec<Made> = Vec::new();
+        let parts: Vec<&[Nonce]> =
+            nonces.chunk_by(|one, next| self.keys.group(&one.key) == self.keys.group(&next.key)).collect();
+        let mut failed = None;
+        for part in &parts {
+            // Nobody waits for the rest of a claim that is given back as soon as it is made.
+            if !made.is_empty() && self.recent.is_given_up(&nonces) {
+                failed = Some(Failed { answer: ClaimAnswer::Unknown(StoreError::Timeout), landing: Landing::NotMade });
+                break;
             }
-            Err((fault, landing)) => {
-                if fault.broken {
-                    session.close();
+            match self.claim_part(part, now).await {
+                Ok(claim) => made.push(claim),
+                Err(failure) => {
+                    failed = Some(failure);
+                    break;
                 }
-                (ClaimAnswer::Unknown(fault.error), landing)
             }
+        }
+        let (answer, last) = match failed {
+            None => (whole(&nonces, &made), None),
+            Some(Failed { answer, landing }) => (answer, Some(landing)),
         };
-        if self.recent.land(&nonces, landing, if_unknown, now) {
-            self.primary.nudge();
+        let answered = matches!(answer, ClaimAnswer::Fresh { .. });
+        // A request that is refused as replayed rests on nothing, whatever its route does on loss.
+        let before = if matches!(answer, ClaimAnswer::Replayed { .. }) { IfUnknown::GiveBack } else { if_unknown };
+        let mut due = false;
+        for (place, part) in parts.iter().enumerate() {
+            let (landing, if_unknown) = match (made.get(place), last) {
+                (Some(Made { owner, epoch, .. }), _) => {
+                    (Landing::Fresh { owner: *owner, epoch: *epoch, answered }, before)
+                }
+                (None, Some(last)) if place == made.len() => (last, if_unknown),
+                (None, _) => (Landing::NotMade, if_unknown),
+            };
+            due |= self.recent.land(part, landing, if_unknown, now);
+        }
+        if due {
+            self.fleet.nudge();
         }
         answer
     }
+
+    /// Claims the nonces of one group.
+    async fn claim_part(self: &Arc<Self>, part: &[Nonce], now: UnixTime) -> Result<Made, Failed> {
+        let failed = |error, landing| Failed { answer: ClaimAnswer::Unknown(error), landing };
+        let Some(group) = part.first().map(|nonce| self.keys.group(&nonce.key)) else {
+            return Err(failed(StoreError::Refused, Landing::NotMade));
+        };
+        let session = self.ready(group).map_err(|error| failed(error, Landing::NotMade))?;
+        let (owner, before) = (self.memory.owner(), self.memory.epoch(group).unwrap_or_default());
+        let lost = Landing::Lost { owner: (owner != NO_OWNER).then_some(owner), epoch: before };
+        let broken = |fault: Fault| {
+            if fault.broken {
+                session.close();
+                self.fleet.look_again();
+            }
+            failed(fault.error, if fault.maybe_done { lost } else { Landing::NotMade })
+        };
+        let mut lane = session.claim_lane();
+        let claimed =
+            self.claims.claim(&mut lane, &self.keys, part, owner, session.dated(now)).await.map_err(broken)?;
+        let epoch = self.epoch_beside(&session, group, claimed.record.as_deref()).await;
+        if let Some(place) = claimed.spent {
+            let answer = ClaimAnswer::Replayed { epoch: epoch.unwrap_or(before) };
+            return Err(Failed { answer, landing: Landing::Replayed(place) });
+        }
+        let epoch = epoch.map_err(|fault| broken(Fault { maybe_done: true, ..fault }))?;
+        let unreplicated = (!claimed.committed).then_some(StoreError::Unreplicated);
+        Ok(Made { owner, epoch, doubt: session.doubt().or(unreplicated) })
+    }
+}
+
+/// What was claimed in one group, and why it proves nothing, if so.
+struct Made {
+    owner: u16,
+    epoch: UnixTime,
+    doubt: Option<StoreError>,
+}
+
+/// What became of the group that ended a claim, and what its request is told.
+struct Failed {
+    answer: ClaimAnswer,
+    landing: Landing,
+}
+
+/// The answer to a claim of which every part was made.
+fn whole(nonces: &[Nonce], made: &[Made]) -> ClaimAnswer {
+    if let Some(doubt) = made.iter().find_map(|made| made.doubt) {
+        return ClaimAnswer::Unknown(doubt);
+    }
+    let epoch = made.iter().map(|made| made.epoch).max().unwrap_or_default();
+    let owner = made.first().map_or(NO_OWNER, |made| made.owner);
+    ClaimAnswer::Fresh { epoch, receipt: Receipt { nonces: nonces.to_vec(), owner, epoch } }
 }
 
 impl Flight<'_> {
     async fn answer(mut self, watch: Stopwatch) -> ClaimAnswer {
-        let limit = self.inner.settings.timeout;
-        let session = if let Some(session) = self.inner.primary.ready() {
-            Ok(session)
-        } else {
-            let rest = limit.saturating_sub(watch.elapsed());
-            let waiting = timeout(rest, self.inner.primary.session(self.inner)).await;
-            waiting.unwrap_or(Err(StoreError::Timeout))
-        };
-        let session = match session {
-            Ok(session) => session,
-            Err(error) => return ClaimAnswer::Unknown(error),
-        };
-        let inner = Arc::clone(self.inner);
-        let work = inner.fly(Arc::clone(&session), self.nonces.to_vec(), self.now, self.if_unknown);
+        if let Err(error) = self.inner.reach(self.nonces, watch).await {
+            return ClaimAnswer::Unknown(error);
+        }
+        let work = Arc::clone(self.inner).fly(self.nonces.to_vec(), self.now, self.if_unknown);
         self.stage = Stage::Sent(Box::pin(work));
         let Stage::Sent(work) = &mut self.stage else { return ClaimAnswer::Unknown(StoreError::Refused) };
-        if let Ok(answer) = timeout(limit.saturating_sub(watch.elapsed()), work).await {
+        let rest = self.inner.settings.timeout.saturating_sub(watch.elapsed());
+        if let Ok(answer) = timeout(rest, work).await {
             self.stage = Stage::Landed;
             return answer;
         }
-        session.line().stall(true);
+        self.inner.is_late(self.nonces);
         ClaimAnswer::Unknown(StoreError::Timeout)
     }
 }

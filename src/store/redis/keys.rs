@@ -1,16 +1,23 @@
 //! The names of things in Redis.
 
 use super::settings::MAX_KEY;
+use super::slots::{self, GROUPS};
 use crate::store::NonceKey;
 
-/// How keys are spelled: `PREFIX:` and 16 raw bytes for a claim.
+/// How keys are spelled: `PREFIX:` and the 16 raw bytes of a nonce; in a cluster `PREFIX{tag}` and those bytes.
 ///
 /// A claim's key is at most 30 bytes: its string then costs 32 bytes of Redis' memory, and one byte more would cost 40.
 #[derive(Clone, Debug)]
 pub(super) struct Keys {
-    prefix: String,
-    record: Vec<u8>,
+    groups: Vec<Group>,
     owners: Vec<u8>,
+}
+
+#[derive(Clone, Debug)]
+struct Group {
+    head: Vec<u8>,
+    record: Vec<u8>,
+    slot: u16,
 }
 
 /// The key of one claim.
@@ -27,27 +34,86 @@ impl ClaimKey {
 }
 
 impl Keys {
-    pub(super) fn new(prefix: &str) -> Self {
-        let of = |name: &str| format!("{prefix}:{name}");
-        Self { prefix: of(""), record: of("epoch").into_bytes(), owners: of("owners").into_bytes() }
+    /// The keys of a single server: one group.
+    pub(super) fn single(prefix: &str) -> Self {
+        Self::new(vec![Group::new(format!("{prefix}:").as_bytes(), 0)])
+    }
+
+    /// The keys of a cluster.
+    pub(super) fn clustered(prefix: &str) -> Self {
+        let head = |tag: &slots::Tag| [prefix.as_bytes(), b"{", tag, b"}"].concat();
+        Self::new(slots::tags().iter().map(|tag| Group::new(&head(tag), slots::slot(tag))).collect())
+    }
+
+    fn new(groups: Vec<Group>) -> Self {
+        let owners = groups.first().map(|group| [&group.head[..], b"owners"].concat()).unwrap_or_default();
+        Self { groups, owners }
+    }
+
+    /// How many groups there are.
+    pub(super) fn groups(&self) -> u16 {
+        u16::try_from(self.groups.len()).unwrap_or(GROUPS)
+    }
+
+    /// The group of a nonce.
+    pub(super) fn group(&self, nonce: &NonceKey) -> u16 {
+        let [first, second, ..] = *nonce.as_bytes();
+        u16::from_be_bytes([first, second]) % self.groups()
+    }
+
+    /// The slot of a group, and of every key in it.
+    pub(super) fn slot(&self, group: u16) -> u16 {
+        self.groups[usize::from(group)].slot
     }
 
     /// The key of a claim.
     pub(super) fn claim(&self, nonce: &NonceKey) -> ClaimKey {
+        let head = &self.groups[usize::from(self.group(nonce))].head;
+        let len = head.len() + 16;
         let mut bytes = [0; MAX_KEY];
-        let (head, len) = (self.prefix.len(), self.prefix.len() + 16);
-        bytes[..head].copy_from_slice(self.prefix.as_bytes());
-        bytes[head..len].copy_from_slice(nonce.as_bytes());
+        bytes[..head.len()].copy_from_slice(head);
+        bytes[head.len()..len].copy_from_slice(nonce.as_bytes());
         ClaimKey { bytes, len }
     }
 
-    /// The key of the epoch's record.
-    pub(super) fn record(&self) -> &[u8] {
-        &self.record
+    /// The key of the record of a group's epoch.
+    pub(super) fn record(&self, group: u16) -> &[u8] {
+        &self.groups[usize::from(group)].record
     }
 
-    /// The key of the counter that hands out owner tags.
-    pub(super) fn owners(&self) -> &[u8] {
-        &self.owners
+    /// The key of the counter that hands out owner tags, where `group` has it.
+    pub(super) fn owners(&self, group: u16) -> Option<&[u8]> {
+        (group == 0).then_some(&self.owners)
+    }
+}
+
+impl Group {
+    fn new(head: &[u8], slot: u16) -> Self {
+        Self { head: head.to_vec(), record: [head, b"epoch"].concat(), slot }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_key_of_a_claim_is_longer_than_thirty_bytes() {
+        let nonce = NonceKey::new("jti", "a", "b");
+        for keys in [Keys::single("tollgate"), Keys::clustered("tollgate"), Keys::clustered("123456789")] {
+            assert!(keys.claim(&nonce).as_bytes().len() <= MAX_KEY);
+        }
+    }
+
+    #[test]
+    fn a_claim_lies_in_the_slot_of_its_record() {
+        let keys = Keys::clustered("tollgate");
+        for id in 0..100 {
+            let nonce = NonceKey::new("jti", "a", &id.to_string());
+            let (key, record) = (keys.claim(&nonce), keys.record(keys.group(&nonce)).to_vec());
+            let tag = |key: &[u8]| key[key.iter().position(|byte| *byte == b'{').unwrap() + 1..][..3].to_vec();
+            assert_eq!(tag(key.as_bytes()), tag(&record));
+            assert_eq!(slots::slot(&tag(&record)), keys.slot(keys.group(&nonce)));
+        }
     }
 }

@@ -5,18 +5,25 @@
 //! Everything else is `Unknown`. No command is ever sent twice on its own account: the second would find the claim of
 //! the first.
 
+mod adopted;
 mod claim;
+mod cluster;
 mod dialer;
 mod epoch;
 mod fault;
+mod fleet;
 mod flight;
 mod info;
 mod keys;
+mod lane;
+mod line;
 mod memory;
 mod primary;
 mod script;
+mod sentinel;
 mod session;
 mod settings;
+mod slots;
 
 pub use settings::{ClientCertificate, RedisSettings, RedisUrl, Servers, SettingsError};
 
@@ -24,14 +31,19 @@ use super::recent::{Due, Recent, Returned};
 use super::{ClaimAnswer, IfUnknown, Nonce, Receipt, Store, StoreError};
 use crate::clock::{Clock, Stopwatch, UnixTime};
 use crate::observe::Observer;
+use adopted::Adopted;
 use async_trait::async_trait;
 use claim::Claims;
 use dialer::{Address, Dialer};
-use epoch::{Settle, Settled};
+use epoch::{Knowledge, Settle};
 use fault::Fault;
+use fleet::Fleet;
+use info::ServerInfo;
 use keys::Keys;
+use lane::Lane;
 use memory::Memory;
-use primary::Primary;
+use primary::Place;
+use sentinel::Sentinels;
 use session::Session;
 use std::fmt;
 use std::sync::Arc;
@@ -40,8 +52,9 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 const DEFAULT_PORT: u16 = 6379;
-/// Claims given back in one write.
-const RETURN_BATCH: usize = 128;
+const DEFAULT_SENTINEL_PORT: u16 = 26379;
+/// Claims given back, or entered, in one write.
+const BATCH: usize = 512;
 
 /// A store in Redis, shared by all replicas that use the same servers and key prefix.
 ///
@@ -58,7 +71,8 @@ pub(crate) struct Inner {
     settle: Settle,
     memory: Memory,
     recent: Recent<oneshot::Sender<()>>,
-    primary: Arc<Primary>,
+    adopted: Adopted,
+    fleet: Arc<Fleet>,
     clock: Arc<dyn Clock>,
     observer: Arc<dyn Observer>,
 }
@@ -71,16 +85,19 @@ impl RedisStore {
         observer: Arc<dyn Observer>,
     ) -> Result<Self, SettingsError> {
         settings.check()?;
-        let Servers::Single(url) = &settings.servers else { return Err(SettingsError::NoServer) };
-        let address = Address { host: url.host.clone(), port: url.port.unwrap_or(DEFAULT_PORT) };
+        let keys = match settings.servers {
+            Servers::Cluster(_) => Keys::clustered(&settings.key_prefix),
+            Servers::Single(_) | Servers::Sentinel { .. } => Keys::single(&settings.key_prefix),
+        };
         let inner = Inner {
             dialer: Dialer::new(&settings)?,
-            keys: Keys::new(&settings.key_prefix),
             claims: Claims::new(),
             settle: Settle::new(),
-            memory: Memory::new(),
+            memory: Memory::new(keys.groups()),
             recent: Recent::new(settings.recent_claims, settings.foreign_memory),
-            primary: Arc::new(Primary::new(address)),
+            adopted: Adopted::default(),
+            fleet: Arc::new(fleet(&settings.servers)),
+            keys,
             settings,
             clock,
             observer,
@@ -88,10 +105,28 @@ impl RedisStore {
         Ok(Self { inner: Arc::new(inner) })
     }
 
-    /// Connects, and waits for that no longer than a request would. Later it connects again by itself.
+    /// Begins to connect, and waits for that no longer than a request would. Later it connects again by itself.
     pub async fn connect(&self) -> Result<(), StoreError> {
-        let session = self.inner.primary.session(&self.inner);
-        timeout(self.inner.settings.timeout, session).await.unwrap_or(Err(StoreError::Timeout)).map(|_| ())
+        self.inner.fleet.start(&self.inner);
+        let connected = async {
+            for group in 0..self.inner.keys.groups() {
+                self.inner.session(group).await?;
+            }
+            Ok(())
+        };
+        timeout(self.inner.settings.timeout, connected).await.unwrap_or(Err(StoreError::Timeout))
+    }
+}
+
+fn fleet(servers: &Servers) -> Fleet {
+    let at = |url: &RedisUrl, port| Address { host: url.host.clone(), port: url.port.unwrap_or(port) };
+    match servers {
+        Servers::Single(url) => Fleet::single(Place::Fixed(at(url, DEFAULT_PORT))),
+        Servers::Cluster(urls) => Fleet::cluster(urls.iter().map(|url| at(url, DEFAULT_PORT)).collect()),
+        Servers::Sentinel { urls, service } => {
+            let addresses = urls.iter().map(|url| at(url, DEFAULT_SENTINEL_PORT)).collect();
+            Fleet::single(Place::Named(Arc::new(Sentinels::new(service, addresses))))
+        }
     }
 }
 
@@ -108,10 +143,21 @@ impl Store for RedisStore {
         for nonce in &receipt.nonces {
             self.inner.recent.give_up(Due { nonce: *nonce, owner: receipt.owner, epoch: receipt.epoch });
         }
-        if let Some(session) = self.inner.primary.current() {
-            let task = primary::give_back(&self.inner, &session);
-            let _ = timeout(self.inner.settings.timeout, task).await;
+        let mut tasks = Vec::new();
+        for primary in self.inner.fleet.primaries() {
+            let groups = primary.groups();
+            let is_here = |nonce: &Nonce| groups.binary_search(&self.inner.keys.group(&nonce.key)).is_ok();
+            if let Some(session) = primary.current().filter(|_| receipt.nonces.iter().any(is_here)) {
+                tasks.push(primary::give_back(&self.inner, &session, groups));
+            }
         }
+        let all = async {
+            for task in tasks {
+                // A task that ends early has told the table so.
+                let _ = task.await;
+            }
+        };
+        let _ = timeout(self.inner.settings.timeout, all).await;
     }
 
     async fn peek(&self, nonces: &[Nonce], now: UnixTime) -> ClaimAnswer {
@@ -122,12 +168,21 @@ impl Store for RedisStore {
         answer
     }
 
+    fn adopt(&self, nonces: &[Nonce], now: UnixTime) -> Result<bool, StoreError> {
+        if !self.inner.recent.adopt(nonces, now) {
+            return Ok(false);
+        }
+        self.inner.adopted.add(nonces)?;
+        self.inner.fleet.nudge();
+        Ok(true)
+    }
+
     fn condition(&self) -> Result<(), StoreError> {
-        self.inner.primary.condition()
+        self.inner.fleet.condition()
     }
 
     fn epoch(&self) -> Option<UnixTime> {
-        self.inner.memory.epoch()
+        self.inner.memory.latest()
     }
 }
 
@@ -137,42 +192,107 @@ impl Inner {
         (self.settings.timeout * 5).max(Duration::from_secs(1))
     }
 
-    fn learn(&self, settled: &Settled) {
-        if let Some(reason) = &settled.moved {
-            log::warn!("redis: the store's memory begins anew at {} ({reason})", settled.epoch);
+    /// The connections to the primary of a group; while they are being made for the first time, waits for them.
+    async fn session(self: &Arc<Self>, group: u16) -> Result<Arc<Session>, StoreError> {
+        let primary = match self.fleet.primary(group) {
+            Some(primary) => primary,
+            None => self.fleet.locate(self, group).await?,
+        };
+        match primary.ready() {
+            Some(session) => Ok(session),
+            None => primary.session(self).await,
         }
-        self.memory.learn(settled);
-        self.observer.store_epoch(settled.epoch);
+    }
+
+    /// The connections to the primary of a group, if they are there and the server is not late.
+    fn ready(&self, group: u16) -> Result<Arc<Session>, StoreError> {
+        let session = self.fleet.primary(group).and_then(|primary| primary.current()).ok_or(StoreError::Connection)?;
+        if session.line().is_stalled() { Err(StoreError::Timeout) } else { Ok(session) }
+    }
+
+    /// Waits until there are connections for all of `nonces`, before any of them is claimed.
+    async fn reach(self: &Arc<Self>, nonces: &[Nonce], watch: Stopwatch) -> Result<(), StoreError> {
+        let groups = || nonces.iter().map(|nonce| self.keys.group(&nonce.key));
+        if groups().all(|group| self.ready(group).is_ok()) {
+            return Ok(());
+        }
+        let all = async {
+            for group in groups() {
+                self.session(group).await?;
+            }
+            Ok(())
+        };
+        let rest = self.settings.timeout.saturating_sub(watch.elapsed());
+        timeout(rest, all).await.unwrap_or(Err(StoreError::Timeout))
+    }
+
+    /// A request was not answered in time: until the server has answered a probe, nobody else waits for it.
+    fn is_late(&self, nonces: &[Nonce]) {
+        for nonce in nonces {
+            let primary = self.fleet.primary(self.keys.group(&nonce.key));
+            if let Some(session) = primary.and_then(|primary| primary.current()) {
+                session.line().stall(true);
+            }
+        }
+    }
+
+    /// Settles the epochs of `groups` for the server that `facts` speaks of.
+    async fn settle(
+        &self,
+        lane: &mut Lane,
+        groups: &[u16],
+        facts: &ServerInfo,
+        knowledge: Knowledge<'_>,
+    ) -> Result<(), Fault> {
+        let settled = self.settle.run(lane, &self.keys, &self.memory, groups, facts, knowledge).await?;
+        let moved: Vec<_> = settled.iter().filter(|settled| settled.moved.is_some()).collect();
+        if let Some((latest, reason)) = moved.last().and_then(|last| Some((last.epoch, last.moved.as_deref()?))) {
+            log::warn!("redis: the memory of {} groups begins anew at {latest} ({reason})", moved.len());
+        }
+        if let Some(epoch) = self.memory.latest() {
+            self.observer.store_epoch(epoch);
+        }
+        Ok(())
     }
 
     /// The epoch beside a claim: the record's, if it speaks of this server and is no older than we know; else a new
     /// one.
-    async fn epoch_beside(&self, session: &Session, record: Option<&[u8]>) -> Result<UnixTime, Fault> {
+    async fn epoch_beside(&self, session: &Session, group: u16, record: Option<&[u8]>) -> Result<UnixTime, Fault> {
         match record.and_then(epoch::Record::parse) {
-            Some(record) if record.run == session.run() && self.memory.accepts(record.epoch) => Ok(record.epoch),
-            _ => session.settle(self).await,
+            Some(record) if record.run == session.run() && self.memory.accepts(group, record.epoch) => Ok(record.epoch),
+            _ => {
+                session.line().doubt();
+                session.settle(self, group).await
+            }
         }
     }
 
     async fn peek(self: &Arc<Self>, nonces: &[Nonce], now: UnixTime) -> Result<ClaimAnswer, StoreError> {
-        let session = self.primary.session(self).await?;
-        let known_spent = !self.recent.is_free(nonces, now);
-        let commands = claim::look(&self.keys, nonces);
-        let replies = session.lane().send_packed_commands(&commands, 0, nonces.len() + 1).await;
-        let looked = replies.map_err(Fault::from).and_then(|replies| claim::looked(nonces, replies));
-        let looked = looked.map_err(|fault| fault.error)?;
-        let epoch = self.epoch_beside(&session, looked.record.as_deref()).await.map_err(|fault| fault.error)?;
-        Ok(match (known_spent || looked.spent.is_some(), session.doubt()) {
+        let (mut epoch, mut doubt) = (UnixTime::default(), None);
+        let mut spent = !self.recent.is_free(nonces, now);
+        for part in nonces.chunk_by(|one, next| self.keys.group(&one.key) == self.keys.group(&next.key)) {
+            let Some(group) = part.first().map(|nonce| self.keys.group(&nonce.key)) else { continue };
+            let session = self.session(group).await?;
+            let look = async {
+                let answers = session.lane().send(claim::look(&self.keys, group, part)).await?;
+                let looked = claim::looked(part, answers)?;
+                let beside = self.epoch_beside(&session, group, looked.record.as_deref()).await?;
+                Ok((looked.spent.is_some(), beside))
+            };
+            let (is_spent, beside) = look.await.map_err(|fault: Fault| fault.error)?;
+            (spent, epoch, doubt) = (spent || is_spent, epoch.max(beside), doubt.or_else(|| session.doubt()));
+        }
+        Ok(match (spent, doubt) {
             (true, _) => ClaimAnswer::Replayed { epoch },
             (false, Some(doubt)) => ClaimAnswer::Unknown(doubt),
             (false, None) => ClaimAnswer::Fresh { epoch, receipt: Receipt::default() },
         })
     }
 
-    /// Gives back what is due. Every claim taken is settled, whatever happens to the connection.
-    async fn give_back(&self, session: &Session) {
+    /// Gives back what is due in `groups`. Every claim taken is settled, whatever happens to the connection.
+    async fn give_back(&self, session: &Session, groups: &[u16]) {
         loop {
-            let dues = self.recent.take_due(RETURN_BATCH, |_| true);
+            let dues = self.recent.take_due(BATCH, |key| groups.binary_search(&self.keys.group(key)).is_ok());
             if dues.is_empty() {
                 return;
             }
@@ -193,14 +313,38 @@ impl Inner {
                 self.recent.returned(*due, returned);
                 self.observer.claim_released(result);
             }
-            if answers.iter().any(Result::is_err) {
+            if close_if_broken(session, &answers) {
+                return;
+            }
+        }
+    }
+
+    /// Enters the claims of `groups` that were made without the store. What was entered twice does no harm.
+    async fn enter_adopted(&self, session: &Session, groups: &[u16]) {
+        loop {
+            let nonces = self.adopted.take(BATCH, |key| groups.binary_search(&self.keys.group(key)).is_ok());
+            if nonces.is_empty() {
+                return;
+            }
+            let now = session.dated(self.clock.now());
+            let answers = self.claims.enter(&mut session.lane(), &self.keys, &nonces, self.memory.owner(), now).await;
+            let mut failed = Vec::new();
+            for (nonce, answer) in nonces.iter().zip(&answers) {
+                match answer {
+                    Ok(false) => {}
+                    Ok(true) => self.observer.local_claim_conflict(),
+                    Err(_) => failed.push(*nonce),
+                }
+            }
+            self.adopted.back(failed);
+            if close_if_broken(session, &answers) {
                 return;
             }
         }
     }
 
     fn report(&self) {
-        self.observer.store_degraded(self.primary.condition().is_err());
+        self.observer.store_degraded(self.fleet.condition().is_err());
     }
 
     fn observe(&self, operation: &'static str, watch: Stopwatch, answer: &ClaimAnswer) {
@@ -211,9 +355,17 @@ impl Inner {
     }
 }
 
+/// Whether some command failed: then there is no use in going on. A broken connection is closed.
+fn close_if_broken<T>(session: &Session, answers: &[Result<T, Fault>]) -> bool {
+    if answers.iter().any(|answer| matches!(answer, Err(fault) if fault.broken)) {
+        session.close();
+    }
+    answers.iter().any(Result::is_err)
+}
+
 impl Drop for RedisStore {
     fn drop(&mut self) {
-        self.inner.primary.stop();
+        self.inner.fleet.stop();
     }
 }
 

@@ -7,7 +7,8 @@
 use super::Inner;
 use super::dialer::Address;
 use super::fault::OpenError;
-use super::session::Session;
+use super::sentinel::Sentinels;
+use super::session::{Scope, Session};
 use crate::store::StoreError;
 use std::future::Future;
 use std::pin::pin;
@@ -22,9 +23,19 @@ const PROBE_INTERVAL: Duration = Duration::from_secs(1);
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
+/// Where a primary is found.
+pub(super) enum Place {
+    /// Always there.
+    Fixed(Address),
+    /// Where the Sentinels say.
+    Named(Arc<Sentinels>),
+}
+
 /// One primary.
 pub(super) struct Primary {
-    address: Address,
+    place: Place,
+    address: RwLock<Option<Address>>,
+    groups: RwLock<Arc<[u16]>>,
     session: RwLock<Option<Arc<Session>>>,
     phase: watch::Sender<Phase>,
     keeper: Mutex<Option<JoinHandle<()>>>,
@@ -39,9 +50,12 @@ enum Phase {
 }
 
 impl Primary {
-    pub(super) fn new(address: Address) -> Self {
+    /// The primary at `place`, which answers for `groups`.
+    pub(super) fn new(place: Place, groups: Vec<u16>) -> Self {
         Self {
-            address,
+            place,
+            address: RwLock::new(None),
+            groups: RwLock::new(groups.into()),
             session: RwLock::new(None),
             phase: watch::Sender::new(Phase::Opening),
             keeper: Mutex::new(None),
@@ -99,6 +113,33 @@ impl Primary {
         self.replace(None);
     }
 
+    /// Whether this is the primary at `address`.
+    pub(super) fn is_at(&self, address: &Address) -> bool {
+        matches!(&self.place, Place::Fixed(own) if own == address)
+    }
+
+    /// From now on it answers for `groups`. Those that are new to it have their epochs settled.
+    pub(super) fn answer_for(&self, groups: Vec<u16>) {
+        let mut place = self.groups.write().unwrap_or_else(PoisonError::into_inner);
+        let grown = groups.iter().any(|group| place.binary_search(group).is_err());
+        *place = groups.into();
+        drop(place);
+        if let Some(session) = self.current().filter(|_| grown) {
+            session.line().doubt();
+        }
+    }
+
+    /// The groups it answers for.
+    pub(super) fn groups(&self) -> Arc<[u16]> {
+        Arc::clone(&self.groups.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The connections and where they lead, if the server is not late.
+    pub(super) fn ready_at(&self) -> Option<(Address, Arc<Session>)> {
+        let address = self.address.read().unwrap_or_else(PoisonError::into_inner).clone();
+        address.zip(self.ready())
+    }
+
     /// Asks the task to give back what is due.
     pub(super) fn nudge(&self) {
         self.nudge.notify_one();
@@ -130,8 +171,30 @@ impl Primary {
     fn shut(&self, error: OpenError) {
         let shut = Phase::Shut(error.as_store_error());
         if self.phase.send_replace(shut) != shut {
-            log::warn!("redis at {}: {error}", self.address);
+            log::warn!("redis{}: {error}", self.whereabouts());
         }
+    }
+
+    fn whereabouts(&self) -> String {
+        let address = self.address.read().unwrap_or_else(PoisonError::into_inner);
+        address.as_ref().map(|address| format!(" at {address}")).unwrap_or_default()
+    }
+
+    async fn locate(&self, inner: &Arc<Inner>) -> Result<Address, OpenError> {
+        match &self.place {
+            Place::Fixed(address) => Ok(address.clone()),
+            Place::Named(sentinels) => sentinels.locate(inner).await,
+        }
+    }
+
+    /// Whether the Sentinels name another primary by now. They notice a failover before the old primary does.
+    async fn has_moved(&self, inner: &Arc<Inner>) -> bool {
+        if matches!(self.place, Place::Fixed(_)) {
+            return false;
+        }
+        let named = timeout(inner.patience(), self.locate(inner)).await;
+        let address = self.address.read().unwrap_or_else(PoisonError::into_inner);
+        matches!(named, Ok(Ok(named)) if address.as_ref() != Some(&named))
     }
 
     /// Connects. Requests wait for it no longer than their time-out.
@@ -151,11 +214,14 @@ impl Primary {
     }
 
     async fn attempt(&self, inner: &Arc<Inner>) -> Result<Arc<Session>, OpenError> {
-        let mut opening = Opening(Some(Arc::new(Session::open(inner, &self.address).await?)));
+        let address = self.locate(inner).await?;
+        *self.address.write().unwrap_or_else(PoisonError::into_inner) = Some(address.clone());
+        let mut opening = Opening(Some(Arc::new(Session::open(inner, &address).await?)));
         let session = opening.0.as_ref().ok_or(OpenError::Timeout)?;
-        session.probe(inner).await?;
+        session.probe(inner, &self.groups(), Scope::All).await?;
         // Before anybody claims again, so that a claim of ours that no request rests on stands in nobody's way.
-        let _ = give_back(inner, session).await;
+        // Then the claims that were made without the store, so that nobody makes them again.
+        let _ = give_back(inner, session, self.groups()).await;
         opening.0.take().ok_or(OpenError::Timeout)
     }
 }
@@ -172,9 +238,12 @@ impl Drop for Opening {
 }
 
 /// Gives back what is due, in a task of its own: what was begun must end, though nobody waits for it.
-pub(super) fn give_back(inner: &Arc<Inner>, session: &Arc<Session>) -> JoinHandle<()> {
+pub(super) fn give_back(inner: &Arc<Inner>, session: &Arc<Session>, groups: Arc<[u16]>) -> JoinHandle<()> {
     let (inner, session) = (Arc::clone(inner), Arc::clone(session));
-    tokio::spawn(async move { inner.give_back(&session).await })
+    tokio::spawn(async move {
+        inner.give_back(&session, &groups).await;
+        inner.enter_adopted(&session, &groups).await;
+    })
 }
 
 /// Keeps `primary` connected for as long as the store lives.
@@ -188,13 +257,13 @@ async fn keep(store: Weak<Inner>, primary: Arc<Primary>) {
                 pause = FIRST_PAUSE;
                 primary.replace(Some(Arc::clone(&session)));
                 primary.phase.send_replace(Phase::Open);
-                log::info!("redis at {}: connected", primary.address);
+                log::info!("redis{}: connected", primary.whereabouts());
                 inner.report();
                 drop(inner);
                 let error = attend(&store, &primary, &session).await;
                 primary.phase.send_replace(Phase::Opening);
                 primary.replace(None);
-                log::warn!("redis at {}: connection lost: {error}", primary.address);
+                log::warn!("redis{}: connection lost: {error}", primary.whereabouts());
             }
             Err(error) => {
                 primary.shut(error);
@@ -214,27 +283,30 @@ async fn attend(store: &Weak<Inner>, primary: &Primary, session: &Arc<Session>) 
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     ticks.tick().await;
     loop {
-        let probe = tokio::select! {
-            () = session.line().alarm() => true,
-            _ = ticks.tick() => true,
-            () = primary.nudge.notified() => false,
+        let nudged = tokio::select! {
+            () = session.line().alarm() => false,
+            _ = ticks.tick() => false,
+            () = primary.nudge.notified() => true,
         };
         let Some(inner) = store.upgrade() else { return CLOSED };
         if session.line().is_closed() {
             return CLOSED;
         }
-        if probe {
-            match stall_while(&inner, session, session.probe(&inner)).await {
-                None => return OpenError::Timeout,
-                Some(Err(error)) => return error,
-                Some(Ok(())) => {}
-            }
+        if !nudged && let Err(error) = look_after(&inner, primary, session).await {
+            return error;
         }
         if !session.line().is_stalled() {
-            drop(give_back(&inner, session));
+            drop(give_back(&inner, session, primary.groups()));
         }
         inner.report();
     }
+}
+
+async fn look_after(inner: &Arc<Inner>, primary: &Primary, session: &Arc<Session>) -> Result<(), OpenError> {
+    let scope = if session.line().take_doubt() { Scope::All } else { Scope::Some };
+    let groups = primary.groups();
+    stall_while(inner, session, session.probe(inner, &groups, scope)).await.unwrap_or(Err(OpenError::Timeout))?;
+    if primary.has_moved(inner).await { Err(OpenError::NotPrimary) } else { Ok(()) }
 }
 
 /// Waits for an answer; requests are told that the store is late as soon as it is. `None`: it is too late.

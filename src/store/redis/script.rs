@@ -1,8 +1,8 @@
 //! Scripts that Redis runs in one step.
 
 use super::fault::Fault;
-use redis::aio::MultiplexedConnection;
-use redis::{Cmd, ErrorKind, ServerErrorKind, Value};
+use super::lane::{Answers, Lane};
+use redis::{Cmd, Pipeline, ServerErrorKind, Value};
 use std::fmt::Write as _;
 
 /// A Lua script and the name under which Redis remembers it.
@@ -10,6 +10,13 @@ use std::fmt::Write as _;
 pub(super) struct Script {
     source: &'static str,
     digest: String,
+}
+
+/// What one run of a script is about.
+#[derive(Clone, Debug)]
+pub(super) struct Call {
+    pub keys: Vec<Vec<u8>>,
+    pub arguments: Vec<String>,
 }
 
 impl Script {
@@ -21,11 +28,6 @@ impl Script {
         Self { source, digest }
     }
 
-    /// The command that runs the script by its name.
-    pub(super) fn by_name(&self, keys: &[&[u8]], arguments: &[&str]) -> Cmd {
-        command("EVALSHA", &self.digest, keys, arguments)
-    }
-
     /// The command that makes Redis remember the script.
     pub(super) fn load(&self) -> Cmd {
         let mut load = redis::cmd("SCRIPT");
@@ -33,43 +35,67 @@ impl Script {
         load
     }
 
-    /// Runs the script; with its whole text if Redis does not remember it.
-    pub(super) async fn run(
-        &self,
-        lane: &mut MultiplexedConnection,
-        keys: &[&[u8]],
-        arguments: &[&str],
-    ) -> Result<Value, Fault> {
-        match answer(lane.send_packed_command(&self.by_name(keys, arguments)).await) {
-            Err(None) => {
-                let whole = command("EVAL", self.source, keys, arguments);
-                answer(lane.send_packed_command(&whole).await).map_err(|fault| fault.unwrap_or(Fault::NONSENSE))
-            }
-            Err(Some(fault)) => Err(fault),
-            Ok(value) => Ok(value),
+    /// Runs the script once. Also tells whether enough replicas hold what it wrote.
+    pub(super) async fn run(&self, lane: &mut Lane, call: Call) -> Result<(Value, bool), Fault> {
+        let (mut values, committed) = self.send(lane, std::slice::from_ref(&call)).await?;
+        values.pop().unwrap_or(Err(Fault::NONSENSE)).map(|value| (value, committed))
+    }
+
+    /// Runs the script for each of `calls`, in one write.
+    pub(super) async fn run_all(&self, lane: &mut Lane, calls: &[Call]) -> Vec<Result<Value, Fault>> {
+        match self.send(lane, calls).await {
+            Ok((values, _)) => values,
+            Err(fault) => vec![Err(fault); calls.len()],
         }
     }
+
+    /// By its name; and those that Redis did not run, because it does not know the name, once more with the text.
+    async fn send(&self, lane: &mut Lane, calls: &[Call]) -> Result<(Vec<Result<Value, Fault>>, bool), Fault> {
+        let Answers { values, mut committed } =
+            lane.send(commands(calls.iter().map(|call| call.command("EVALSHA", &self.digest)))).await?;
+        let unknown: Vec<usize> = (0..values.len()).filter(|place| is_unknown(&values[*place])).collect();
+        let mut values: Vec<_> = values.into_iter().map(outcome).collect();
+        if !unknown.is_empty() {
+            let whole = unknown.iter().map(|place| calls[*place].command("EVAL", self.source));
+            let answers = lane.send(commands(whole)).await?;
+            committed = answers.committed;
+            for (place, value) in unknown.into_iter().zip(answers.values) {
+                values[place] = outcome(value);
+            }
+        }
+        Ok((values, committed))
+    }
 }
 
-fn command(verb: &str, script: &str, keys: &[&[u8]], arguments: &[&str]) -> Cmd {
-    let mut command = redis::cmd(verb);
-    command.arg(script).arg(keys.len());
-    for key in keys {
-        command.arg(*key);
+impl Call {
+    fn command(&self, verb: &str, script: &str) -> Cmd {
+        let mut command = redis::cmd(verb);
+        command.arg(script).arg(self.keys.len());
+        for key in &self.keys {
+            command.arg(&key[..]);
+        }
+        for argument in &self.arguments {
+            command.arg(argument);
+        }
+        command
     }
-    for argument in arguments {
-        command.arg(*argument);
-    }
-    command
 }
 
-/// `Err(None)`: Redis does not know the script, and did nothing.
-pub(super) fn answer(reply: redis::RedisResult<Value>) -> Result<Value, Option<Fault>> {
-    match reply {
-        Ok(Value::ServerError(error)) if error.kind() == Some(ServerErrorKind::NoScript) => Err(None),
-        Ok(Value::ServerError(error)) => Err(Some(Fault::from(&error))),
-        Ok(value) => Ok(value),
-        Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => Err(None),
-        Err(error) => Err(Some(Fault::from(error))),
+fn commands(each: impl Iterator<Item = Cmd>) -> Pipeline {
+    let mut commands = Pipeline::with_capacity(each.size_hint().0);
+    for command in each {
+        commands.add_command(command);
+    }
+    commands
+}
+
+fn is_unknown(value: &Value) -> bool {
+    matches!(value, Value::ServerError(error) if error.kind() == Some(ServerErrorKind::NoScript))
+}
+
+fn outcome(value: Value) -> Result<Value, Fault> {
+    match value {
+        Value::ServerError(error) => Err(Fault::from(&error)),
+        value => Ok(value),
     }
 }

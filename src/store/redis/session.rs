@@ -1,75 +1,102 @@
 //! A set of connections to one primary, and what is known of it.
 
 use super::Inner;
-use super::dialer::Address;
-use super::epoch::Knowledge;
+use super::dialer::{Address, Login};
+use super::epoch::{Knowledge, Record};
 use super::fault::{Fault, OpenError};
 use super::info::{self, ServerInfo};
+use super::lane::{self, Answers, Lane};
+use super::line::{Closing, Line};
 use crate::clock::UnixTime;
 use crate::store::StoreError;
 use redis::aio::MultiplexedConnection;
 use redis::{Pipeline, Value};
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
 /// The farthest our clock and the store's may be apart. A claim outlives its token by 60 s, which covers twice this.
 const MAX_CLOCK_OFFSET: i64 = 30_000;
-/// Above this share of its memory the store will soon refuse claims.
-const MEMORY_WARNING: f64 = 0.8;
+/// Above this share of its memory, in per cent, the store will soon refuse claims.
+const MEMORY_WARNING: u64 = 80;
+/// Groups whose records are looked at with each probe, where not all are.
+const PORTION: usize = 64;
 
-/// Connections that have logged in to one primary, whose epoch is settled.
+/// Connections that have logged in to one primary.
 pub(super) struct Session {
-    lanes: Vec<MultiplexedConnection>,
-    drivers: Vec<JoinHandle<()>>,
+    lanes: Vec<Lane>,
+    committing: Vec<Lane>,
+    tasks: Vec<JoinHandle<()>>,
     turn: AtomicUsize,
     line: Arc<Line>,
     run: String,
     replication: Mutex<String>,
+    evicted: AtomicU64,
+    portion: AtomicUsize,
     evicting: AtomicBool,
+    alone: AtomicBool,
     clock_offset: AtomicI64,
     crowded: AtomicBool,
 }
 
-/// The state of the connections, shared with the tasks that move their bytes.
-#[derive(Debug, Default)]
-pub(super) struct Line {
-    closed: AtomicBool,
-    stalled: AtomicBool,
-    alarm: Notify,
+/// Which groups' records a probe looks at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Scope {
+    /// All of them.
+    All,
+    /// Some, in turn; all of them if anything looks odd.
+    Some,
 }
 
 impl Session {
-    /// Connects and asks the server who it is. The epoch is not settled yet: [`Self::probe`] does that.
+    /// Connects and asks the server who it is. The epochs are not settled yet: [`Self::probe`] does that.
     pub(super) async fn open(inner: &Inner, address: &Address) -> Result<Self, OpenError> {
         let mut session = Self {
             lanes: Vec::new(),
-            drivers: Vec::new(),
+            committing: Vec::new(),
+            tasks: Vec::new(),
             turn: AtomicUsize::new(0),
             line: Arc::default(),
             run: String::new(),
             replication: Mutex::default(),
+            evicted: AtomicU64::new(0),
+            portion: AtomicUsize::new(0),
             evicting: AtomicBool::new(false),
+            alone: AtomicBool::new(false),
             clock_offset: AtomicI64::new(0),
             crowded: AtomicBool::new(false),
         };
-        for place in 0..inner.settings.connections {
-            let (mut lane, driver) = inner.dialer.open(address, &inner.settings, false).await?;
-            let closing = Closing(Arc::clone(&session.line));
-            session.drivers.push(tokio::spawn(async move {
-                driver.await;
-                drop(closing);
-            }));
-            let (facts, _) = ask(&mut lane).await?;
-            if place > 0 && facts.run != session.run {
-                return Err(OpenError::SeveralServers);
+        let (replicas, settings) = (inner.settings.replica_acks, &inner.settings);
+        for _ in 0..settings.connections {
+            let connection = session.connect(inner, address).await?;
+            session.lanes.push(Lane::Plain(connection));
+            if replicas > 0 {
+                let connection = session.connect(inner, address).await?;
+                // A little less than the request has, so that it is told that the replicas were missing.
+                let (lane, task) = lane::committing(connection, replicas, settings.timeout * 3 / 4);
+                session.committing.push(lane);
+                session.tasks.push(tokio::spawn(task));
             }
-            session.run = facts.run;
-            session.lanes.push(lane);
         }
         session.load_scripts(inner).await?;
         Ok(session)
+    }
+
+    /// One connection more, to the same server as the others.
+    async fn connect(&mut self, inner: &Inner, address: &Address) -> Result<MultiplexedConnection, OpenError> {
+        let (connection, driver) = inner.dialer.open(address, &inner.settings, Login::Store).await?;
+        let closing = Closing::of(&self.line);
+        self.tasks.push(tokio::spawn(async move {
+            driver.await;
+            drop(closing);
+        }));
+        let (facts, ..) = ask(&mut Lane::Plain(connection.clone()), inner, &[]).await?;
+        if self.run.is_empty() {
+            self.run = facts.run;
+        } else if facts.run != self.run {
+            return Err(OpenError::SeveralServers);
+        }
+        Ok(connection)
     }
 
     async fn load_scripts(&self, inner: &Inner) -> Result<(), OpenError> {
@@ -78,14 +105,25 @@ impl Session {
             load.add_command(script.load());
         }
         // A user without +script can't load; its scripts then go as text the first time.
-        self.lane().send_packed_commands(&load, 0, load.len()).await.map_err(Fault::from)?;
+        self.lane().send(load).await?;
         Ok(())
     }
 
     /// The next connection in turn.
-    pub(super) fn lane(&self) -> MultiplexedConnection {
-        let turn = if self.lanes.len() == 1 { 0 } else { self.turn.fetch_add(1, Ordering::Relaxed) };
-        self.lanes[turn % self.lanes.len()].clone()
+    pub(super) fn lane(&self) -> Lane {
+        self.turn(&self.lanes)
+    }
+
+    /// The next connection in turn for claims.
+    pub(super) fn claim_lane(&self) -> Lane {
+        // Without replicas to wait for, a claim is made all the same, and answered with that doubt.
+        let alone = self.committing.is_empty() || self.alone.load(Ordering::Relaxed);
+        self.turn(if alone { &self.lanes } else { &self.committing })
+    }
+
+    fn turn(&self, lanes: &[Lane]) -> Lane {
+        let turn = if lanes.len() == 1 { 0 } else { self.turn.fetch_add(1, Ordering::Relaxed) };
+        lanes[turn % lanes.len()].clone()
     }
 
     /// The process of the primary at the other end.
@@ -93,38 +131,32 @@ impl Session {
         &self.run
     }
 
-    /// Asks the server who it is now, settles the epoch, and takes note of its clock and its policy.
-    pub(super) async fn probe(&self, inner: &Inner) -> Result<(), OpenError> {
-        let mut lane = self.lane();
+    /// Asks the server who it is now, settles the epochs of `groups`, and takes note of its clock and its policy.
+    pub(super) async fn probe(&self, inner: &Inner, groups: &[u16], scope: Scope) -> Result<(), OpenError> {
+        let (mut lane, known) = (self.lane(), self.replication());
+        let looked_at = if scope == Scope::All { groups.to_vec() } else { self.portion(groups) };
         let before = inner.clock.now();
-        let (facts, store_time) = ask(&mut lane).await?;
-        let after = inner.clock.now();
+        let (facts, store_time, mut odd) = ask(&mut lane, inner, &looked_at).await?;
+        let wall = inner.clock.now();
         if !facts.primary || facts.run != self.run {
             return Err(OpenError::NotPrimary);
         }
-        let known = self.replication();
-        let knowledge = Knowledge {
-            seen: inner.memory.epoch().unwrap_or_default(),
-            wall: after,
-            replication: (!facts.promoted && !known.is_empty()).then_some(known.as_str()),
-            owner_epoch: inner.memory.owner_epoch(),
-        };
-        let settled =
-            inner.settle.run(&mut lane, inner.keys.record(), Some(inner.keys.owners()), &facts, knowledge).await?;
+        self.guard(inner, &facts, before.as_millis().midpoint(wall.as_millis()) - store_time.as_millis());
+        let moved = facts.replication != known || facts.evicted_keys != self.evicted.load(Ordering::Relaxed);
+        if looked_at.len() < groups.len() && (moved || !odd.is_empty()) {
+            odd = ask(&mut lane, inner, groups).await?.2;
+        }
+        let replication = (!facts.promoted && !known.is_empty()).then_some(known.as_str());
+        inner.settle(&mut lane, &odd, &facts, Knowledge { wall, replication }).await?;
         self.replication.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&facts.replication);
-        inner.learn(&settled);
-        self.guard(inner, &facts, before.as_millis().midpoint(after.as_millis()) - store_time.as_millis());
+        self.evicted.store(facts.evicted_keys, Ordering::Relaxed);
         Ok(())
     }
 
-    /// Settles the epoch because a claim found no record of this server.
-    pub(super) async fn settle(&self, inner: &Inner) -> Result<UnixTime, Fault> {
-        self.probe(inner).await.map_err(|error| Fault {
-            error: error.as_store_error(),
-            maybe_done: true,
-            broken: matches!(error, OpenError::Dial(_) | OpenError::NotPrimary),
-        })?;
-        inner.memory.epoch().ok_or(Fault::NONSENSE)
+    /// Settles the epoch of one group because a claim found no record of this server in it.
+    pub(super) async fn settle(&self, inner: &Inner, group: u16) -> Result<UnixTime, Fault> {
+        self.probe(inner, &[group], Scope::All).await.map_err(OpenError::as_fault)?;
+        inner.memory.epoch(group).ok_or(Fault::NONSENSE)
     }
 
     /// The latest moment at which the store's clock may stand when ours shows `now`. A claim that is dated by it lives
@@ -140,11 +172,14 @@ impl Session {
             Some(StoreError::Evicting)
         } else if self.clock_offset.load(Ordering::Relaxed).abs() > MAX_CLOCK_OFFSET {
             Some(StoreError::Clock)
+        } else if self.alone.load(Ordering::Relaxed) {
+            Some(StoreError::Unreplicated)
         } else {
             None
         }
     }
 
+    /// The state of the connections.
     pub(super) fn line(&self) -> &Line {
         &self.line
     }
@@ -152,8 +187,8 @@ impl Session {
     /// Cuts the connections: whoever waits for an answer is told that it is lost.
     pub(super) fn close(&self) {
         self.line.close();
-        for driver in &self.drivers {
-            driver.abort();
+        for task in &self.tasks {
+            task.abort();
         }
     }
 
@@ -161,11 +196,21 @@ impl Session {
         self.replication.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    fn portion(&self, groups: &[u16]) -> Vec<u16> {
+        let start = self.portion.fetch_add(PORTION, Ordering::Relaxed);
+        let length = groups.len().max(1);
+        groups.iter().cycle().skip(start % length).take(PORTION.min(groups.len())).copied().collect()
+    }
+
     fn guard(&self, inner: &Inner, facts: &ServerInfo, offset: i64) {
         inner.observer.store_clock_offset(offset);
         inner.observer.store_evicted_keys(facts.evicted_keys);
-        if self.evicting.swap(facts.evicting, Ordering::Relaxed) != facts.evicting && facts.evicting {
+        if !self.evicting.swap(facts.evicting, Ordering::Relaxed) && facts.evicting {
             log::error!("redis: maxmemory-policy is not noeviction: live claims can be lost, so nothing is certain");
+        }
+        let alone = facts.replicas < inner.settings.replica_acks;
+        if !self.alone.swap(alone, Ordering::Relaxed) && alone {
+            log::error!("redis: {} replicas, but {} must hold a claim", facts.replicas, inner.settings.replica_acks);
         }
         let apart = offset.abs() > MAX_CLOCK_OFFSET;
         if apart && self.clock_offset.load(Ordering::Relaxed).abs() <= MAX_CLOCK_OFFSET {
@@ -173,20 +218,10 @@ impl Session {
         }
         self.clock_offset.store(offset, Ordering::Relaxed);
         let (used, most) = facts.memory;
-        #[expect(clippy::cast_precision_loss, reason = "a share of memory in per cent needs no 53 bits")]
-        let crowded = most > 0 && used as f64 > most as f64 * MEMORY_WARNING;
+        let crowded = most > 0 && used.saturating_mul(100) / most >= MEMORY_WARNING;
         if !self.crowded.swap(crowded, Ordering::Relaxed) && crowded {
             log::warn!("redis: {used} of {most} bytes in use; when they are all used, claims are refused");
         }
-    }
-}
-
-/// Closes the line when it is dropped: when the driver ends, and when its runtime does.
-struct Closing(Arc<Line>);
-
-impl Drop for Closing {
-    fn drop(&mut self) {
-        self.0.close();
     }
 }
 
@@ -196,47 +231,34 @@ impl Drop for Session {
     }
 }
 
-impl Line {
-    /// Whether a connection is gone.
-    pub(super) fn is_closed(&self) -> bool {
-        self.closed.load(Ordering::Acquire)
-    }
-
-    /// Whether the server is late with an answer.
-    pub(super) fn is_stalled(&self) -> bool {
-        self.stalled.load(Ordering::Acquire)
-    }
-
-    /// The server is late with an answer (or not any more).
-    pub(super) fn stall(&self, stalled: bool) {
-        if self.stalled.swap(stalled, Ordering::AcqRel) != stalled && stalled {
-            self.alarm.notify_one();
-        }
-    }
-
-    /// Waits until something is wrong.
-    pub(super) async fn alarm(&self) {
-        self.alarm.notified().await;
-    }
-
-    fn close(&self) {
-        self.closed.store(true, Ordering::Release);
-        self.alarm.notify_one();
-    }
-}
-
-/// Who the server is, and its time.
-async fn ask(lane: &mut MultiplexedConnection) -> Result<(ServerInfo, UnixTime), OpenError> {
-    let mut commands = Pipeline::with_capacity(2);
+/// Who the server is, its time, and which of `groups` have no record of its memory.
+async fn ask(lane: &mut Lane, inner: &Inner, groups: &[u16]) -> Result<(ServerInfo, UnixTime, Vec<u16>), OpenError> {
+    let mut commands = Pipeline::with_capacity(groups.len() + 2);
     commands.cmd("INFO");
     commands.cmd("TIME");
-    let replies = lane.send_packed_commands(&commands, 0, 2).await.map_err(Fault::from)?;
-    let [text, time] = <[Value; 2]>::try_from(replies).map_err(|_| OpenError::NoFacts)?;
-    if let Value::ServerError(error) = &text {
+    for group in groups {
+        commands.cmd("GET").arg(inner.keys.record(*group));
+    }
+    let Answers { values, .. } = lane.send(commands).await?;
+    if let Some(error) =
+        values.iter().find_map(|value| if let Value::ServerError(error) = value { Some(error) } else { None })
+    {
         return Err(refusal(error));
     }
-    let text = redis::from_redis_value::<String>(text).map_err(|_| OpenError::NoFacts)?;
-    ServerInfo::parse(&text).zip(info::time(&time)).ok_or(OpenError::NoFacts)
+    let mut values = values.into_iter();
+    let text = redis::from_redis_value::<String>(values.next().unwrap_or_default()).map_err(|_| OpenError::NoFacts)?;
+    let time = info::time(&values.next().unwrap_or_default());
+    let (facts, time) = ServerInfo::parse(&text).zip(time).ok_or(OpenError::NoFacts)?;
+    let odd = groups.iter().zip(values).filter(|(group, record)| !is_settled(inner, **group, record, &facts));
+    let odd = odd.map(|(group, _)| *group).collect();
+    Ok((facts, time, odd))
+}
+
+fn is_settled(inner: &Inner, group: u16, record: &Value, facts: &ServerInfo) -> bool {
+    let Value::BulkString(bytes) = record else { return false };
+    let Some(record) = Record::parse(bytes).filter(|record| record.is_of(facts)) else { return false };
+    let tagged = inner.keys.owners(group).is_none() || inner.memory.owner_epoch() == Some(record.epoch);
+    tagged && inner.memory.accepts(group, record.epoch)
 }
 
 fn refusal(error: &redis::ServerError) -> OpenError {

@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
-use tollgate::authn::{ReplayGuard, VerdictCache};
+use tollgate::authn::{ProofKeys, ReplayGuard, VerdictCache};
 use tollgate::clock::UnixTime;
 use tollgate::config::{self, Environment};
 use tollgate::decision::{Denial, Memory, Permit, Recollection, Snapshot, Trace, decide};
@@ -77,6 +77,7 @@ impl World {
             memory: Recollection {
                 replay: ReplayGuard::new(store, 100),
                 verdicts: VerdictCache::new(1000, 1 << 24).unwrap(),
+                proof_keys: ProofKeys::new(100),
             },
             observer: Counting::default(),
             _files: files,
@@ -111,7 +112,7 @@ impl World {
         let set = json!({ "keys": keys }).to_string();
         let set = VerificationKeySet::parse(set.as_bytes(), 64).unwrap();
         let (_, profile) = self.snapshot.issuers.iter().find(|(_, profile)| &*profile.name == issuer).unwrap();
-        profile.keys.replace(KeySnapshot { set, generation, stale_at });
+        profile.keys.replace(KeySnapshot { set: Arc::new(set), generation, stale_at });
     }
 }
 

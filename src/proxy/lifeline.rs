@@ -1,0 +1,129 @@
+//! How long a request may live, told by the request and kept by its guard.
+//!
+//! The engine has time-outs for single reads and writes only, and no way to end a request from outside. So each request
+//! runs under a guard that drops it when its time is up, which closes its connection, or resets its HTTP/2 stream.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::Notify;
+
+tokio::task_local! {
+    static LIFELINE: Arc<Lifeline>;
+}
+
+/// Answers how much longer a request may live, or at least until it is to be asked again; `None` ends it.
+pub(super) type Term = Box<dyn Fn() -> Option<Duration> + Send>;
+
+/// What one request and its guard share.
+#[derive(Default)]
+pub(super) struct Lifeline {
+    term: Mutex<Option<Term>>,
+    changed: Notify,
+}
+
+impl Lifeline {
+    /// That of the request served by this task; none outside a guard.
+    pub(super) fn of_this_task() -> Option<Arc<Self>> {
+        LIFELINE.try_with(Arc::clone).ok()
+    }
+
+    /// Lets the request live for as long as it takes.
+    pub(super) fn release(&self) {
+        self.set(None);
+    }
+
+    /// Lets the request live for `limit` from now.
+    pub(super) fn limit(&self, limit: Duration) {
+        let left = Mutex::new(Some(limit));
+        self.set(Some(Box::new(move || left.lock().unwrap_or_else(PoisonError::into_inner).take())));
+    }
+
+    /// Lets the request live for as long as `term` says.
+    pub(super) fn follow(&self, term: Term) {
+        self.set(Some(term));
+    }
+
+    fn set(&self, term: Option<Term>) {
+        *self.term.lock().unwrap_or_else(PoisonError::into_inner) = term;
+        self.changed.notify_one();
+    }
+
+    /// How long to wait before asking again: for ever where nothing limits the request.
+    fn ask(&self) -> Option<Wait> {
+        match &*self.term.lock().unwrap_or_else(PoisonError::into_inner) {
+            None => Some(Wait::Forever),
+            Some(term) => term().map(Wait::For),
+        }
+    }
+}
+
+enum Wait {
+    Forever,
+    For(Duration),
+}
+
+/// Runs `work` under `lifeline`; `None` when it was ended.
+pub(super) async fn guard<T>(lifeline: &Arc<Lifeline>, work: impl Future<Output = T>) -> Option<T> {
+    let work = LIFELINE.scope(Arc::clone(lifeline), work);
+    tokio::pin!(work);
+    loop {
+        let wait = lifeline.ask()?;
+        tokio::select! {
+            // A busy stream yields now and then, so that its end is seen too.
+            biased;
+            done = &mut work => return Some(done),
+            () = lifeline.changed.notified() => {}
+            () = pass(wait) => {}
+        }
+    }
+}
+
+async fn pass(wait: Wait) {
+    match wait {
+        Wait::Forever => std::future::pending().await,
+        Wait::For(time) => tokio::time::sleep(time).await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn work_without_a_limit_is_done() {
+        assert_eq!(guard(&Arc::default(), async { 7 }).await, Some(7));
+    }
+
+    #[tokio::test]
+    async fn work_past_its_limit_is_ended() {
+        let lifeline = Arc::new(Lifeline::default());
+        lifeline.limit(Duration::from_millis(1));
+        assert_eq!(guard(&lifeline, std::future::pending::<()>()).await, None);
+    }
+
+    #[tokio::test]
+    async fn work_can_release_and_bind_itself() {
+        let lifeline = Arc::new(Lifeline::default());
+        lifeline.limit(Duration::from_secs(3600));
+        let work = async {
+            let mine = Lifeline::of_this_task().unwrap();
+            mine.release();
+            tokio::task::yield_now().await;
+            mine.follow(Box::new(|| None));
+            std::future::pending::<()>().await;
+        };
+        assert_eq!(guard(&lifeline, work).await, None);
+    }
+
+    #[tokio::test]
+    async fn busy_work_is_ended_too() {
+        let lifeline = Arc::new(Lifeline::default());
+        lifeline.limit(Duration::from_millis(1));
+        let busy = async {
+            loop {
+                tokio::task::consume_budget().await;
+            }
+        };
+        assert_eq!(guard::<()>(&lifeline, busy).await, None);
+    }
+}

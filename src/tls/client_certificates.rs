@@ -1,0 +1,118 @@
+//! Certificates of clients: who is asked for one, and who must have issued it. A token can be bound to one
+//! (RFC 8705 §3); the binding proves nothing unless the certificate was verified in this very handshake.
+
+use openssl::error::ErrorStack;
+use openssl::sha::sha256;
+use openssl::ssl::{SslContextBuilder, SslFiletype, SslOptions, SslRef, SslSessionCacheMode, SslVerifyMode};
+use openssl::stack::Stack;
+use openssl::x509::store::{X509Lookup, X509Store, X509StoreBuilder};
+use openssl::x509::verify::X509VerifyFlags;
+use openssl::x509::{X509, X509Name, X509VerifyResult};
+use pingora::tls::ext;
+use std::fmt;
+use std::path::Path;
+
+/// Whether a client may come without a certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClientCertificateMode {
+    /// It may; one that is shown must be sound all the same.
+    Optional,
+    /// It may not: the handshake fails.
+    Required,
+}
+
+/// What a listener asks of its clients.
+pub struct ClientCertificates {
+    mode: ClientCertificateMode,
+    authorities: Vec<X509>,
+    trusted: X509Store,
+}
+
+/// Why authorities or revocations can't be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ClientCertificatesError {
+    /// The authorities.
+    #[error("the authorities can't be used")]
+    Authorities,
+    /// The list of revoked certificates.
+    #[error("holds no readable list of revoked certificates")]
+    Revocations,
+}
+
+impl ClientCertificates {
+    /// Certificates issued by one of `authorities`, an intermediate one included, and not revoked by the lists in the
+    /// PEM file `crl`. With such a file a certificate passes only while its issuer's list is there and current
+    /// (RFC 5280 §6.3).
+    pub fn new(
+        mode: ClientCertificateMode,
+        authorities: Vec<X509>,
+        crl: Option<&Path>,
+    ) -> Result<Self, ClientCertificatesError> {
+        let mut store = trust(&authorities).map_err(|_| ClientCertificatesError::Authorities)?;
+        if let Some(path) = crl {
+            revoke(&mut store, path).map_err(|_| ClientCertificatesError::Revocations)?;
+        }
+        Ok(Self { mode, authorities, trusted: store.build() })
+    }
+
+    /// Whether a client may come without one.
+    #[must_use]
+    pub fn mode(&self) -> ClientCertificateMode {
+        self.mode
+    }
+
+    /// Makes `context` ask for certificates, and never resume a session: a resumed one would keep a certificate that was
+    /// verified once, past its end and past its revocation.
+    pub(super) fn ask(&self, context: &mut SslContextBuilder) -> Result<(), ErrorStack> {
+        context.set_verify(match self.mode {
+            ClientCertificateMode::Optional => SslVerifyMode::PEER,
+            ClientCertificateMode::Required => SslVerifyMode::PEER | SslVerifyMode::FAIL_IF_NO_PEER_CERT,
+        });
+        let mut names: Stack<X509Name> = Stack::new()?;
+        for authority in &self.authorities {
+            names.push(authority.subject_name().to_owned()?)?;
+        }
+        context.set_client_ca_list(names);
+        context.set_options(SslOptions::NO_TICKET);
+        // TLS 1.3 would hand out tickets that name a session in the server's memory.
+        context.set_num_tickets(0)?;
+        context.set_session_cache_mode(SslSessionCacheMode::OFF);
+        Ok(())
+    }
+
+    /// Makes one handshake believe the authorities.
+    pub(super) fn believe(&self, ssl: &mut SslRef) -> Result<(), ErrorStack> {
+        ext::ssl_set_verify_cert_store(ssl, &self.trusted)
+    }
+}
+
+/// SHA-256 over the DER form of the certificate that a finished handshake has verified (RFC 8705 §3.1).
+pub(super) fn verified_digest(ssl: &SslRef) -> Option<[u8; 32]> {
+    let certificate = ssl.peer_certificate().filter(|_| ssl.verify_result() == X509VerifyResult::OK)?;
+    certificate.to_der().ok().map(|der| sha256(&der))
+}
+
+fn trust(authorities: &[X509]) -> Result<X509StoreBuilder, ErrorStack> {
+    let mut store = X509StoreBuilder::new()?;
+    for authority in authorities {
+        store.add_cert(authority.clone())?;
+    }
+    // Whoever names an intermediate authority means its certificates, not those of all its siblings.
+    store.set_flags(X509VerifyFlags::PARTIAL_CHAIN)?;
+    Ok(store)
+}
+
+fn revoke(store: &mut X509StoreBuilder, crl: &Path) -> Result<(), ErrorStack> {
+    store.add_lookup(X509Lookup::file())?.load_crl_file(crl, SslFiletype::PEM)?;
+    store.set_flags(X509VerifyFlags::CRL_CHECK)
+}
+
+impl fmt::Debug for ClientCertificates {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let authorities = self.authorities.len();
+        f.debug_struct("ClientCertificates")
+            .field("mode", &self.mode)
+            .field("authorities", &authorities)
+            .finish_non_exhaustive()
+    }
+}
