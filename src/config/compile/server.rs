@@ -12,8 +12,8 @@ use crate::config::site::Site;
 use crate::config::{files, secrets};
 use crate::proxy::ServerSettings;
 use crate::telemetry::{LogLevel, LogSettings, LogTarget};
-use std::sync::Arc;
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 use std::time::Duration as Span;
 
 /// The largest request header that may be asked for, in bytes.
