@@ -29,9 +29,13 @@ impl Replicated {
     }
 }
 
-/// What a server says of its replication.
+/// What a server says of its replication; nothing while it can't be asked, as in the middle of a failover.
 pub fn info(redis: &Redis) -> String {
-    redis.command(&["INFO", "replication"])
+    let ask = || {
+        let mut connection = redis::Client::open(redis.url())?.get_connection()?;
+        redis::cmd("INFO").arg("replication").query(&mut connection)
+    };
+    ask().unwrap_or_else(|_: redis::RedisError| String::new())
 }
 
 /// A primary, two replicas and three Sentinels.
