@@ -13,7 +13,6 @@ use http::{HeaderMap, HeaderValue};
 use kit::{World, attacks};
 use peak_alloc::PeakAlloc;
 use serde_json::json;
-use std::sync::Mutex;
 use tollgate::authn::VerdictCache;
 use tollgate::clock::UnixTime;
 use tollgate::issuer::IssuerId;
@@ -24,8 +23,15 @@ use tollgate::request::{Authority, CanonicalPath, credentials};
 #[global_allocator]
 static MEMORY: PeakAlloc = PeakAlloc;
 
-/// One test at a time: the allocator counts for the whole process.
-static ALONE: Mutex<()> = Mutex::new(());
+/// One test: the allocator counts for the whole process, and the test harness allocates when it begins another.
+#[test]
+fn memory_is_bounded_by_what_was_sent() {
+    tokens_cost_no_more_than_a_few_times_their_length();
+    json_costs_no_more_than_its_values();
+    paths_hosts_and_credentials_cost_no_more_than_their_length();
+    a_refused_token_costs_little_and_leaves_nothing();
+    the_verdict_cache_holds_no_more_than_it_may();
+}
 
 /// The most memory that was held beyond what was held before, and what is held afterwards.
 fn peak_of<T>(action: impl FnOnce() -> T) -> (usize, usize) {
@@ -59,9 +65,7 @@ fn hostile_json(len: usize) -> Vec<(&'static str, String)> {
     ]
 }
 
-#[test]
 fn tokens_cost_no_more_than_a_few_times_their_length() {
-    let _alone = ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let header = base64url::encode(br#"{"alg":"ES256"}"#);
     let jwe = base64url::encode(br#"{"alg":"dir","enc":"A256GCM"}"#);
     let long = "A".repeat(100_000);
@@ -83,9 +87,7 @@ fn tokens_cost_no_more_than_a_few_times_their_length() {
     }
 }
 
-#[test]
 fn json_costs_no_more_than_its_values() {
-    let _alone = ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     for len in [1000, 8000, 60_000] {
         for (what, json) in hostile_json(len) {
             let bytes = json.as_bytes();
@@ -101,9 +103,7 @@ fn json_costs_no_more_than_its_values() {
     }
 }
 
-#[test]
 fn paths_hosts_and_credentials_cost_no_more_than_their_length() {
-    let _alone = ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     for len in [100, 10_000, 1_000_000] {
         for unit in ["/a", "%C3%A9", "/", "a", ".", "%25", "%", ";"] {
             let text = format!("/{}", unit.repeat(len / unit.len()));
@@ -121,9 +121,7 @@ fn paths_hosts_and_credentials_cost_no_more_than_their_length() {
     }
 }
 
-#[test]
 fn a_refused_token_costs_little_and_leaves_nothing() {
-    let _alone = ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let world = World::new();
     let tokens: Vec<_> = attacks().iter().map(|attack| (attack.path(), attack.token(&world.keys))).collect();
     let decide_all = || tokens.iter().map(|(path, token)| (token.len(), peak_of(|| world.decide(path, token)).0));
@@ -137,11 +135,11 @@ fn a_refused_token_costs_little_and_leaves_nothing() {
     assert!(left <= 4096, "{left} bytes are still held after {} refusals", tokens.len());
 }
 
+/// What the cache under test may hold.
+const BYTES: u64 = 2 << 20;
+
 /// The bound is on memory, whatever the claims look like.
-#[test]
 fn the_verdict_cache_holds_no_more_than_it_may() {
-    let _alone = ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    const BYTES: u64 = 2 << 20;
     let world = World::new();
     let issuers = &world.snapshot.issuers;
     let issuer = issuers.iter().find(|(_, profile)| &*profile.name == "hs").map(|(id, _)| id).unwrap();

@@ -197,7 +197,8 @@ mod tests {
         let key = cache.key("token", 1);
         cache.remember(key, &opened(&registry, 1));
         let ring = &registry.profile(IssuerId::new(0)).unwrap().keys;
-        ring.replace(crate::issuer::KeySnapshot { set: VerificationKeySet::default(), generation: 2, stale_at: None });
+        let none = Arc::new(VerificationKeySet::default());
+        ring.replace(crate::issuer::KeySnapshot { set: none, generation: 2, stale_at: None });
         assert!(cache.find(key, &registry, UnixTime::from_seconds(0)).is_none());
         assert!(cache.is_empty());
     }

@@ -120,7 +120,7 @@ mod tests {
 
     fn source(file: &str) -> String {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
-        std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{file}: {error}"))
+        std::fs::read_to_string(&path).expect(file)
     }
 
     #[test]

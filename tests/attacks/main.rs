@@ -99,6 +99,8 @@ fn the_table_is_long_wide_and_without_repetition() {
         "lifetime_too_long",
         "wrong_audience",
         "malformed_credential",
+        "binding_missing",
+        "binding_refused",
     ] {
         assert!(reasons.contains_key(reason), "no attack shows {reason}");
     }

@@ -80,7 +80,7 @@ impl<'s> Mutator<'s> {
     }
 
     pub fn next_input(&mut self, round: usize) -> Vec<u8> {
-        if round % 64 == 0 {
+        if round.is_multiple_of(64) {
             let len = self.random.below(400);
             return (0..len).map(|_| self.random.byte()).collect();
         }
