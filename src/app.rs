@@ -4,15 +4,19 @@
 //! without a listener whose address is taken. Here all services share one runtime, every socket is bound before
 //! anything starts, and a shutdown ends as soon as the last request has its answer.
 
+mod revocations;
+
 use crate::admin::{self, Admin, Readiness, Source};
-use crate::authn::{BindingRule, DpopNonces, OnLoss, ProofKeys, ReplayGuard, ReplayMode, VerdictCache};
+use crate::authn::{
+    BindingRule, DpopNonces, OnLoss, ProofKeys, ReplayGuard, ReplayMode, RevocationPolicy, Revocations, VerdictCache,
+};
 use crate::clock::{Clock, Stopwatch, SystemClock};
 use crate::config::{Loaded, StoreSettings};
 use crate::decision::{Access, Endpoints, Guard, Recollection, RoutePolicy, Snapshot};
 use crate::issuer::{Form, IssuerProfile};
 use crate::observe::Observer;
 use crate::proxy::{self, Generation, InFlight, ListenerKind, ListenerSettings, Shared};
-use crate::store::{EmbeddedStore, RedisStore, SettingsError, Store};
+use crate::store::{EmbeddedStore, RedisStore, RevocationFileError, SettingsError, Store, StoreError};
 use crate::telemetry::{Metrics, logs};
 use crate::tls::TlsSetupError;
 use crate::upstream::{UpstreamError, Upstreams};
@@ -64,6 +68,12 @@ pub enum AppError {
     /// The store's settings can't be used.
     #[error("can't use the store: {0}")]
     Store(#[from] SettingsError),
+    /// The file of revocations can't be used.
+    #[error("can't keep revocations: {0}")]
+    Revocations(#[from] RevocationFileError),
+    /// The file of revocations can't be read.
+    #[error("can't read the revocations: {0}")]
+    RevocationsUnread(#[source] StoreError),
     /// The cryptographic library gives no randomness.
     #[error("the cryptographic library gives no randomness")]
     Randomness(#[from] openssl::error::ErrorStack),
@@ -107,11 +117,12 @@ impl App {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         metrics.generation(GENERATION, true);
         note_certificates(&loaded.listeners, &metrics);
-        let (store, redis) = store(&loaded.store, &clock, &metrics)?;
+        let Stores { claims, redis, revocations } = Stores::of(&loaded, &clock, &metrics)?;
         let memory = Arc::new(Recollection {
-            replay: ReplayGuard::new(store, LOCAL_CLAIMS),
-            proof_keys: ProofKeys::new(PROOF_KEYS),
+            replay: ReplayGuard::new(claims, LOCAL_CLAIMS),
             verdicts: VerdictCache::new(loaded.verdicts.entries, loaded.verdicts.bytes)?,
+            proof_keys: ProofKeys::new(PROOF_KEYS),
+            revocations,
         });
         let (listeners, admin_settings, settings) =
             (loaded.listeners.clone(), loaded.admin.clone(), loaded.server.clone());
@@ -147,6 +158,10 @@ impl App {
             let _ = redis.connect().await;
         }
         self.shared.generation.load().upstreams.keep();
+        let (list, clock) = (&self.shared.memory.revocations, &self.shared.clock);
+        if let Some(follower) = revocations::load(list, &**clock).await.map_err(AppError::RevocationsUnread)? {
+            tokio::spawn(revocations::follow(follower, Arc::clone(clock)));
+        }
         let (ending, watch) = watch::channel(false);
         let mut running = JoinSet::new();
         for service in self.services {
@@ -174,22 +189,28 @@ async fn start(mut service: Box<dyn Service>, sockets: ListenFds, ending: Shutdo
     service.start_service(Some(sockets), ending, 1).await;
 }
 
-/// The store of `settings`, and once more where it is a Redis, which is connected inside the runtime.
-#[expect(clippy::type_complexity, reason = "the pair is taken apart by its only caller")]
-fn store(
-    settings: &StoreSettings,
-    clock: &Arc<dyn Clock>,
-    metrics: &Arc<Metrics>,
-) -> Result<(Arc<dyn Store>, Option<Arc<RedisStore>>), SettingsError> {
-    let observer = Arc::clone(metrics) as Arc<dyn Observer>;
-    match settings {
-        StoreSettings::Embedded { max_entries } => {
-            let store = EmbeddedStore::new(*max_entries, clock.now()).observed(observer);
-            Ok((Arc::new(store), None))
-        }
-        StoreSettings::Redis(settings) => {
-            let redis = Arc::new(RedisStore::new((**settings).clone(), Arc::clone(clock), observer)?);
-            Ok((Arc::clone(&redis) as Arc<dyn Store>, Some(redis)))
+/// What remembers spent and revoked tokens.
+struct Stores {
+    claims: Arc<dyn Store>,
+    /// The same once more where it is a Redis, which is connected inside the runtime.
+    redis: Option<Arc<RedisStore>>,
+    revocations: Arc<Revocations>,
+}
+
+impl Stores {
+    fn of(loaded: &Loaded, clock: &Arc<dyn Clock>, metrics: &Arc<Metrics>) -> Result<Self, AppError> {
+        let observer = Arc::clone(metrics) as Arc<dyn Observer>;
+        match &loaded.store {
+            StoreSettings::Embedded { max_entries } => {
+                let store = EmbeddedStore::new(*max_entries, clock.now()).observed(observer);
+                let revocations = revocations::in_file(loaded.revocations.file.as_deref(), clock)?;
+                Ok(Self { claims: Arc::new(store), redis: None, revocations })
+            }
+            StoreSettings::Redis(settings) => {
+                let redis = Arc::new(RedisStore::new((**settings).clone(), Arc::clone(clock), observer)?);
+                let revocations = revocations::in_redis(redis.revocations(), &loaded.revocations);
+                Ok(Self { claims: Arc::clone(&redis) as Arc<dyn Store>, redis: Some(redis), revocations })
+            }
         }
     }
 }
@@ -309,6 +330,11 @@ impl Source for Live {
             readiness.ready &= !snapshot.policies.iter().any(is_closed);
             readiness.reasons.push(format!("the nonce store does not answer: {error}"));
         }
+        let list = &self.shared.memory.revocations;
+        if list.is_stale(self.shared.clock.now()) {
+            readiness.ready &= !snapshot.policies.iter().any(insists_on_revocations);
+            readiness.reasons.push("the list of revocations is out of date".to_owned());
+        }
         let keyless = issuers(&snapshot, &*self.shared.clock).into_iter().filter(|(_, keys)| *keys == 0);
         readiness.reasons.extend(keyless.map(|(name, _)| format!("issuer {name} has no keys that may be believed")));
         readiness
@@ -319,6 +345,9 @@ impl Source for Live {
         if let Some(epoch) = self.store().epoch() {
             metrics.store_epoch(epoch);
         }
+        let (list, now) = (&self.shared.memory.revocations, self.shared.clock.now());
+        list.purge(now);
+        metrics.revocations(list.len(), list.age(now));
         for (name, keys) in issuers(&self.snapshot(), &*self.shared.clock) {
             metrics.issuer(&name, keys);
         }
@@ -334,6 +363,10 @@ impl Source for Live {
 fn claims(policy: &RoutePolicy) -> bool {
     let always = |guard: &Guard| guard.replay != ReplayMode::None || guard.binding == BindingRule::Dpop;
     matches!(&policy.access, Access::Guarded(guard) if always(guard))
+}
+
+fn insists_on_revocations(policy: &RoutePolicy) -> bool {
+    matches!(&policy.access, Access::Guarded(guard) if guard.revocation == RevocationPolicy::Required)
 }
 
 fn is_closed(policy: &RoutePolicy) -> bool {

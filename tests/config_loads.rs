@@ -6,7 +6,7 @@ mod config_support;
 
 use config_support::{SOUND, Workshop};
 use std::time::Duration;
-use tollgate::authn::{BindingRule, OnLoss, ReplayMode};
+use tollgate::authn::{BindingRule, OnLoss, ReplayMode, RevocationPolicy};
 use tollgate::config::{self, Loaded, StoreSettings};
 use tollgate::decision::{Access, Condition, Guard};
 use tollgate::identity::TokenHandling;
@@ -78,6 +78,7 @@ fn the_store_means_what_it_says() {
     assert!(redis.username.is_some() && redis.password.is_some() && redis.ca.is_some());
     // Upstream `orders` gives up connecting after 1 s, `pages` after the default of 2 s.
     assert_eq!(redis.foreign_memory, Duration::from_secs(2));
+    assert_eq!((loaded.revocations.max_stale, &loaded.revocations.file), (Duration::from_secs(120), &None));
 }
 
 #[test]
@@ -95,6 +96,24 @@ fn issuers_mean_what_they_say() {
     assert_eq!(profiles[2].contract.id_claim, "jti");
     let opens: Vec<_> = profiles.iter().map(|profile| profile.keys.decryption().is_some()).collect();
     assert_eq!(opens, [false, true, false, true, true]);
+}
+
+#[test]
+fn a_file_of_revocations_stands_beside_the_embedded_store() {
+    let workshop = Workshop::new();
+    let redis = SOUND.split("store:\n").nth(1).and_then(|rest| rest.split("issuers:\n").next()).expect("a store");
+    let embedded = SOUND.replace(redis, "  embedded: {}\n  revocations_file: keys/revocations\n");
+    let loaded = workshop.load(&embedded).unwrap_or_else(|faults| panic!("{faults}"));
+    assert!(loaded.revocations.file.is_some_and(|file| file.ends_with("keys/revocations")));
+    assert_eq!(loaded.revocations.max_stale, Duration::from_secs(300));
+}
+
+#[test]
+fn a_route_insists_on_the_list_of_revocations_where_it_says_so_or_takes_no_token_twice() {
+    let loaded = sound();
+    assert_eq!(guard(&loaded, "orders").revocation, RevocationPolicy::Required);
+    assert_eq!(guard(&loaded, "documents").revocation, RevocationPolicy::Required);
+    assert_eq!(guard(&loaded, "files").revocation, RevocationPolicy::LastKnown);
 }
 
 #[test]
@@ -203,7 +222,9 @@ fn the_effective_policy_of_each_route_is_a_block_of_text() {
         "  header X-User-Name: from name; comma; percent",
         "  token: dropped",
         "route documents",
+        "  revocation: required, closed when the list is out of date",
         "  replay: none, a token may be used again",
+        "  revocation: last_known, however old the list is",
         "  token: the JWS out of the JWE",
     ] {
         assert!(text.lines().any(|known| known == line), "{line}\nis not in\n{text}");

@@ -1,6 +1,6 @@
 //! The admin API over HTTP (contract: loopback only; a token for what reveals or changes).
 
-use super::{AdminSettings, ExplainRequest, explain};
+use super::{AdminSettings, ExplainRequest, explain, revocations};
 
 use crate::clock::Clock;
 use crate::decision::{Memory, Recollection, Snapshot};
@@ -78,7 +78,8 @@ struct Api {
     access: Option<Access>,
 }
 
-type Answer = Response<Vec<u8>>;
+/// What a call is answered.
+pub(super) type Answer = Response<Vec<u8>>;
 
 #[async_trait]
 impl ServeHttp for Api {
@@ -93,6 +94,10 @@ impl ServeHttp for Api {
             (Method::GET, "/metrics", _) => self.metrics(),
             (Method::POST, "/api/explain", Some(access)) => match access.check(session) {
                 Ok(()) => self.explain(session).await,
+                Err(status) => refusal(status),
+            },
+            (method, path, Some(access)) if revocations::serves(path) => match access.check(session) {
+                Ok(()) => self.revocations(session, &method).await,
                 Err(status) => refusal(status),
             },
             (_, "/livez" | "/readyz" | "/metrics", _) => not_allowed("GET"),
@@ -115,6 +120,15 @@ impl Api {
         answer(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", self.admin.metrics.render())
     }
 
+    async fn revocations(&self, session: &mut ServerSession, method: &Method) -> Answer {
+        let body = match read_body(session).await {
+            Ok(body) => body,
+            Err(status) => return refusal(status),
+        };
+        let uri = &session.req_header().uri;
+        revocations::call(&self.admin, method, uri.path(), uri.query().unwrap_or_default(), &body).await
+    }
+
     async fn explain(&self, session: &mut ServerSession) -> Answer {
         let body = match read_body(session).await {
             Ok(body) => body,
@@ -122,7 +136,7 @@ impl Api {
         };
         let request: ExplainRequest = match serde_json::from_slice(&body) {
             Ok(request) => request,
-            Err(fault) => return bad_request(&json_fault(&fault)),
+            Err(fault) => return bad_request(&json_fault("a request to explain", &fault)),
         };
         let admin = &self.admin;
         let snapshot = admin.source.snapshot();
@@ -137,8 +151,8 @@ impl Api {
 }
 
 /// Where the JSON is faulty. The parser's own words may quote the body, token and all.
-fn json_fault(fault: &serde_json::Error) -> String {
-    format!("the body is not a request to explain: see line {}, column {}", fault.line(), fault.column())
+pub(super) fn json_fault(wanted: &str, fault: &serde_json::Error) -> String {
+    format!("the body is not {wanted}: see line {}, column {}", fault.line(), fault.column())
 }
 
 impl Access {
@@ -175,7 +189,7 @@ async fn read_body(session: &mut ServerSession) -> Result<Vec<u8>, StatusCode> {
     tokio::time::timeout(BODY_TIME, read).await.unwrap_or(Err(StatusCode::REQUEST_TIMEOUT))
 }
 
-fn refusal(status: StatusCode) -> Answer {
+pub(super) fn refusal(status: StatusCode) -> Answer {
     let mut refusal = problem(status, None);
     if status == StatusCode::UNAUTHORIZED {
         let challenge = http::HeaderValue::from_static("Bearer realm=\"admin\"");
@@ -188,13 +202,13 @@ fn bad_request(detail: &str) -> Answer {
     problem(StatusCode::BAD_REQUEST, Some(detail))
 }
 
-fn not_allowed(method: &'static str) -> Answer {
+pub(super) fn not_allowed(method: &'static str) -> Answer {
     let mut refusal = problem(StatusCode::METHOD_NOT_ALLOWED, None);
     refusal.headers_mut().insert(header::ALLOW, http::HeaderValue::from_static(method));
     refusal
 }
 
-fn problem(status: StatusCode, detail: Option<&str>) -> Answer {
+pub(super) fn problem(status: StatusCode, detail: Option<&str>) -> Answer {
     let mut problem = json!({
         "type": "about:blank",
         "title": status.canonical_reason().unwrap_or("Error"),
@@ -210,7 +224,30 @@ fn text(status: StatusCode, body: &str) -> Answer {
     answer(status, "text/plain; charset=utf-8", body.as_bytes().to_vec())
 }
 
-fn answer(status: StatusCode, content_type: &'static str, body: Vec<u8>) -> Answer {
+/// What was made, and where it is found (RFC 9110 §15.3.2).
+pub(super) fn created(place: &str, body: &serde_json::Value) -> Answer {
+    let mut created = answer(StatusCode::CREATED, "application/json", body.to_string().into_bytes());
+    if let Ok(place) = http::HeaderValue::from_str(place) {
+        created.headers_mut().insert(header::LOCATION, place);
+    }
+    created
+}
+
+pub(super) fn no_content() -> Answer {
+    let mut answer = Response::new(Vec::new());
+    *answer.status_mut() = StatusCode::NO_CONTENT;
+    answer.headers_mut().insert(header::CACHE_CONTROL, http::HeaderValue::from_static("no-store"));
+    answer
+}
+
+/// What can't be done now, and may be soon (RFC 9110 §10.2.3).
+pub(super) fn unavailable(detail: &str) -> Answer {
+    let mut refusal = problem(StatusCode::SERVICE_UNAVAILABLE, Some(detail));
+    refusal.headers_mut().insert(header::RETRY_AFTER, http::HeaderValue::from_static("1"));
+    refusal
+}
+
+pub(super) fn answer(status: StatusCode, content_type: &'static str, body: Vec<u8>) -> Answer {
     let length = body.len();
     let mut answer = Response::new(body);
     *answer.status_mut() = status;
@@ -235,7 +272,7 @@ mod tests {
     #[test]
     fn a_fault_in_the_body_quotes_nothing_of_it() {
         let fault = serde_json::from_slice::<ExplainRequest>(br#"{"tokne":"s3cr3t"}"#).unwrap_err();
-        let text = json_fault(&fault);
+        let text = json_fault("a request to explain", &fault);
         assert!(!text.contains("s3cr3t") && !text.contains("tokne"), "{text}");
     }
 }

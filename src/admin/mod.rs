@@ -1,9 +1,10 @@
-//! The admin API: metrics, health, and the answer to "why was this refused?".
+//! The admin API: metrics, health, the answer to "why was this refused?", and the list of what was revoked.
 
 pub mod api;
 pub mod explain;
 pub mod settings;
 
+mod revocations;
 mod url;
 
 pub use api::{Admin, Readiness, Source, services};

@@ -1,6 +1,6 @@
 //! A configuration that is sound from first to last, in the rooms' own types.
 
-use super::compile::{Rule, StoreSettings};
+use super::compile::{RevocationSettings, Rule, StoreSettings};
 use super::gather::Written;
 use super::schema::value::List;
 use super::site::Site;
@@ -27,6 +27,8 @@ pub struct Loaded {
     pub admin: AdminSettings,
     /// What remembers spent tokens.
     pub store: StoreSettings,
+    /// What remembers revoked tokens.
+    pub revocations: RevocationSettings,
     /// The backends, in the order of their [`UpstreamId`](crate::decision::UpstreamId)s.
     pub upstreams: Vec<UpstreamSettings>,
     /// The process.

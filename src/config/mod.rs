@@ -23,7 +23,7 @@ mod source;
 pub mod unsupported;
 mod warning;
 
-pub use compile::{Rule, StoreSettings};
+pub use compile::{RevocationSettings, Rule, StoreSettings};
 pub use fault::{Fault, Faults};
 pub use lint::lint;
 pub use loaded::Loaded;

@@ -2,7 +2,7 @@
 
 use super::compile::Rule;
 use super::loaded::Loaded;
-use crate::authn::{BindingRule, ReplayMode, StepUp};
+use crate::authn::{BindingRule, ReplayMode, RevocationPolicy, StepUp};
 use crate::decision::{Access, Guard};
 use crate::identity::{Encoding, Format, HeaderRule, TokenHandling};
 use crate::issuer::{IssuerProfile, Registry};
@@ -75,6 +75,10 @@ fn guarded(guard: &Guard, issuers: &Registry) -> Vec<String> {
         mode @ ReplayMode::Once => {
             format!("replay: {}, {} when the store can't answer", mode.name(), guard.on_loss.name())
         }
+    });
+    lines.push(match guard.revocation {
+        RevocationPolicy::Required => "revocation: required, closed when the list is out of date".to_owned(),
+        RevocationPolicy::LastKnown => "revocation: last_known, however old the list is".to_owned(),
     });
     lines
 }

@@ -128,12 +128,14 @@ table! {
     replay_claims IntCounterVec(&[]) "replay_claims_total" ["mode", "result"] "One-time claims: fresh, replayed, unknown or local.";
     claim_releases IntCounterVec(&[]) "claim_releases_total" ["result"] "Claims to be given back, since no byte reached an upstream: released, kept, lost or refused.";
     local_conflicts IntCounterVec(&[]) "local_claim_conflicts_total" [] "Claims made without the store that another replica had made too.";
-    store_seconds HistogramVec(DECISION_BUCKETS) "store_seconds" ["operation"] "One answer of the store: claim, release, peek, probe or connect.";
+    store_seconds HistogramVec(DECISION_BUCKETS) "store_seconds" ["operation"] "One answer of the store: claim, release, peek, probe, connect, revoke or revocations.";
     store_errors IntCounterVec(&[]) "store_errors_total" ["kind"] "Times the store could not answer: timeout, connection, full or refused.";
     store_degraded IntGaugeVec(&[]) "store_degraded" [] "1 while the store does not answer, or can't be relied on.";
     store_epoch GaugeVec(&[]) "store_epoch_timestamp_seconds" [] "Since when the store has not forgotten.";
     store_clock_offset GaugeVec(&[]) "store_clock_offset_seconds" [] "How far our clock is ahead of the store's.";
     store_evicted IntCounterVec(&[]) "store_evicted_keys_total" [] "Keys the store has evicted: each may have been a claim.";
+    revocations IntGaugeVec(&[]) "revocations" [] "Revocations that hold.";
+    revocation_age GaugeVec(&[]) "revocation_age_seconds" [] "Since when the list of revocations may be out of date; +Inf before its first reading.";
     issuer_keys IntGaugeVec(&[]) "issuer_keys" ["issuer"] "Keys of the issuer that may be believed.";
     tunnels IntGaugeVec(&[]) "tunnels" ["route"] "Open WebSockets, event streams and gRPC calls.";
     tls_handshakes IntCounterVec(&[]) "tls_handshakes_total" ["version", "result"] "TLS handshakes: done, unknown_name or failed.";
@@ -229,6 +231,13 @@ impl Metrics {
     pub fn generation(&self, generation: u64, loaded: bool) {
         self.families.config_generation.with_label_values(&NONE).set(i64::try_from(generation).unwrap_or(i64::MAX));
         self.families.config_reload.with_label_values(&NONE).set(i64::from(loaded));
+    }
+
+    /// Notes how many revocations hold, and how old the list is; `None`: it was never read.
+    pub fn revocations(&self, count: usize, age: Option<Duration>) {
+        self.families.revocations.with_label_values(&NONE).set(i64::try_from(count).unwrap_or(i64::MAX));
+        let age = age.map_or(f64::INFINITY, |age| age.as_secs_f64());
+        self.families.revocation_age.with_label_values(&NONE).set(age);
     }
 
     /// Notes how many keys `issuer` has.

@@ -20,7 +20,7 @@ mod store;
 mod upstreams;
 
 pub use routes::Rule;
-pub use store::StoreSettings;
+pub use store::{RevocationSettings, StoreSettings};
 
 use super::fault::Faults;
 use super::files;
@@ -75,6 +75,7 @@ pub fn compile(written: Written, environment: &dyn Environment, faults: &mut Fau
     let admin = admin::compile(&written, &mut bench);
     addresses::check(&written, bench.faults);
     let store = store::compile(&written, &mut bench);
+    let revocations = store::revocations(&written, &mut bench);
     let server = server::compile(&written, bench.faults);
     let dpop_nonces = server::dpop_nonces(&written, &mut bench);
     let verdicts = server::verdicts(&written, bench.faults);
@@ -86,6 +87,7 @@ pub fn compile(written: Written, environment: &dyn Environment, faults: &mut Fau
         listeners: listeners?,
         admin: admin?,
         store: store?,
+        revocations: revocations?,
         upstreams: upstreams?,
         server: server?,
         dpop_nonces,

@@ -10,11 +10,9 @@ use super::lane::{Answers, Lane};
 use super::script::{Call, Script};
 use crate::clock::UnixTime;
 use crate::store::recent::Due;
-use crate::store::{Nonce, StoreError};
+use crate::store::{MAX_USES, Nonce, StoreError};
 use redis::{Pipeline, Value};
 
-/// The largest number of uses that can be counted: above it lie the owner tags.
-pub(super) const MAX_USES: u32 = 999;
 /// No claim lives longer, whatever a token says: ten years, in milliseconds.
 const MAX_TTL: i64 = 315_360_000_000;
 
