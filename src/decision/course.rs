@@ -4,15 +4,13 @@ use super::authorize::{Request, has_scopes};
 use super::trace::{Stage, StageResult, Trace};
 use super::{Access, Challenge, ChallengeKind, Denial, Endpoint, Guard, Memory, Reason, RoutePolicy, Snapshot};
 use crate::authn::binding::{self, BindingError, BindingRule, Presented, ProofOfPossession};
-use crate::authn::replay::{self, NotReplayed, ReplayMode, ReplayRefusal};
-use crate::authn::token::{self, Opened, TokenError, Verified};
-use crate::authn::{DpopPolicy, ProofError, ProofTools};
+use crate::authn::replay::{self, NotReplayed, ReplayMode};
+use crate::authn::token::{self, Opened, Verified};
+use crate::authn::{DpopPolicy, ProofTools};
 use crate::identity::TokenHandling;
 use crate::issuer::{IssuerId, IssuerProfile};
 use crate::observe::Observer;
-use crate::request::{
-    Authority, CanonicalPath, Credential, CredentialError, Facts, Host, Scheme, TargetUri, credentials,
-};
+use crate::request::{Authority, CanonicalPath, Credential, Facts, Host, Scheme, TargetUri, credentials};
 use crate::route::{Parameters, RouteId, Routed};
 use http::HeaderValue;
 use std::sync::Arc;
@@ -239,6 +237,25 @@ impl<'c> Course<'c> {
         }
     }
 
+    pub(super) fn revocation(&mut self, guard: &Guard, token: &Verified) -> Result<(), Reason> {
+        let (Memory::Live(memory) | Memory::Peek(memory)) = self.memory else {
+            self.trace.note(Stage::Revocation, StageResult::NotVisible, || "needs a running gateway");
+            return Ok(());
+        };
+        let (profile, now) = (self.profile(token.issuer()).ok_or(Reason::UnknownIssuer)?, self.facts.now);
+        let list = &memory.revocations;
+        match list.judge(token, profile, guard.revocation, now) {
+            Ok(()) => {
+                self.trace.note(Stage::Revocation, StageResult::Passed, || match list.age(now) {
+                    Some(age) => format!("not revoked, as of {} s ago", age.as_secs()),
+                    None => "not revoked, as far as is known: the list could not be had yet".to_owned(),
+                });
+                Ok(())
+            }
+            Err(refusal) => Err(self.refuse(Stage::Revocation, Reason::from(refusal), || refusal)),
+        }
+    }
+
     pub(super) fn authorize(
         &mut self,
         guard: &Guard,
@@ -354,67 +371,5 @@ impl<'c> Course<'c> {
     fn refuse<D: std::fmt::Display>(&mut self, stage: Stage, reason: Reason, seen: impl FnOnce() -> D) -> Reason {
         self.trace.note(stage, StageResult::Refused, seen);
         reason
-    }
-}
-
-impl From<CredentialError> for Reason {
-    fn from(error: CredentialError) -> Self {
-        match error {
-            CredentialError::Missing => Self::NoCredential,
-            CredentialError::Several => Self::SeveralCredentials,
-            CredentialError::Malformed => Self::MalformedCredential,
-        }
-    }
-}
-
-impl From<TokenError> for Reason {
-    fn from(error: TokenError) -> Self {
-        match error {
-            TokenError::TooLarge => Self::TokenTooLarge,
-            TokenError::WrongForm => Self::WrongForm,
-            TokenError::HeaderRefused => Self::HeaderRefused,
-            TokenError::UnknownIssuer => Self::UnknownIssuer,
-            TokenError::AlgorithmRefused => Self::AlgorithmRefused,
-            TokenError::TypeRefused => Self::TypeRefused,
-            TokenError::KeysUnavailable => Self::KeysUnavailable,
-            TokenError::UnknownKey => Self::UnknownKey,
-            TokenError::DecryptionFailed => Self::DecryptionFailed,
-            TokenError::BadSignature => Self::BadSignature,
-            TokenError::MalformedClaims => Self::MalformedClaims,
-            TokenError::ClaimMissing => Self::ClaimMissing,
-            TokenError::Expired => Self::Expired,
-            TokenError::NotYetValid => Self::NotYetValid,
-            TokenError::IssuedInFuture => Self::IssuedInFuture,
-            TokenError::LifetimeTooLong => Self::LifetimeTooLong,
-            TokenError::WrongAudience => Self::WrongAudience,
-        }
-    }
-}
-
-impl From<BindingError> for Reason {
-    fn from(error: BindingError) -> Self {
-        match error {
-            BindingError::Unbound | BindingError::NoKey | BindingError::Downgraded | BindingError::NoCertificate => {
-                Self::BindingMissing
-            }
-            BindingError::OtherCertificate | BindingError::Proof(ProofError::OtherKey) => Self::BindingMismatch,
-            BindingError::Unknown => Self::BindingRefused,
-            BindingError::Proof(ProofError::Malformed(_)) => Self::ProofMalformed,
-            BindingError::Proof(ProofError::Mismatch(_)) => Self::ProofMismatch,
-            BindingError::Proof(ProofError::Stale(_)) => Self::ProofStale,
-            BindingError::Proof(ProofError::NonceRequired) => Self::NonceRequired,
-        }
-    }
-}
-
-impl From<ReplayRefusal> for Reason {
-    fn from(refusal: ReplayRefusal) -> Self {
-        match refusal {
-            ReplayRefusal::Unidentified => Self::ClaimMissing,
-            ReplayRefusal::Replayed => Self::Replayed,
-            ReplayRefusal::ProofReplayed => Self::ProofReplayed,
-            ReplayRefusal::Unprovable => Self::ReplayUnprovable,
-            ReplayRefusal::StoreLost(_) => Self::StoreUnavailable,
-        }
     }
 }

@@ -9,6 +9,7 @@ pub mod redirect;
 pub mod snapshot;
 pub mod trace;
 
+mod cause;
 mod course;
 
 pub use authorize::{Condition, ConditionError};
@@ -20,10 +21,11 @@ pub use redirect::redirect;
 pub use snapshot::Snapshot;
 pub use trace::{Stage, StageResult, Trace};
 
-use crate::authn::{ProofKeys, ReplayGuard, VerdictCache};
+use crate::authn::{ProofKeys, ReplayGuard, Revocations, VerdictCache};
 use crate::observe::Observer;
 use crate::request::Facts;
 use course::Course;
+use std::sync::Arc;
 
 /// What outlives a request, and a reload.
 pub struct Recollection {
@@ -31,6 +33,8 @@ pub struct Recollection {
     pub replay: ReplayGuard,
     /// The tokens that were opened.
     pub verdicts: VerdictCache,
+    /// The tokens that were revoked.
+    pub revocations: Arc<Revocations>,
     /// The keys by which clients proved possession.
     pub proof_keys: ProofKeys,
 }
@@ -76,6 +80,7 @@ async fn walk(course: &mut Course<'_>) -> Result<Permit, Reason> {
     let opened = course.open(guard, &credential)?; // shape and header before crypto, crypto before claims
     let token = course.judge(opened)?; // times and audience, on every use
     let possession = course.binding(guard, &credential, &token, &host, &path)?; // a bound token without its key is stolen
+    course.revocation(guard, &token)?; // on every use, or a cached verdict would outlive the log-out
     course.authorize(guard, &token, &host, &path, &parameters)?;
     course.step_up(guard, &token)?; // after scopes: no user logs in again for what stays forbidden
     let identity = course.identity(&token)?; // what can't be told to the upstream must not cost the nonce

@@ -3,6 +3,7 @@
 //! The engine has time-outs for single reads and writes only, and no way to end a request from outside. So each request
 //! runs under a guard that drops it when its time is up, which closes its connection, or resets its HTTP/2 stream.
 
+use crate::clock::Stopwatch;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -34,8 +35,8 @@ impl Lifeline {
 
     /// Lets the request live for `limit` from now.
     pub(super) fn limit(&self, limit: Duration) {
-        let left = Mutex::new(Some(limit));
-        self.set(Some(Box::new(move || left.lock().unwrap_or_else(PoisonError::into_inner).take())));
+        let watch = Stopwatch::start();
+        self.set(Some(Box::new(move || limit.checked_sub(watch.elapsed()).filter(|left| !left.is_zero()))));
     }
 
     /// Lets the request live for as long as `term` says.
@@ -99,6 +100,17 @@ mod tests {
         let lifeline = Arc::new(Lifeline::default());
         lifeline.limit(Duration::from_millis(1));
         assert_eq!(guard(&lifeline, std::future::pending::<()>()).await, None);
+    }
+
+    #[tokio::test]
+    async fn work_within_its_limit_is_done() {
+        let lifeline = Arc::new(Lifeline::default());
+        lifeline.limit(Duration::from_secs(3600));
+        let work = async {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+            7
+        };
+        assert_eq!(guard(&lifeline, work).await, Some(7));
     }
 
     #[tokio::test]

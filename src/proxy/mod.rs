@@ -5,6 +5,7 @@
 
 mod context;
 mod egress;
+mod endpoints;
 mod failure;
 mod generation;
 mod grpc;
@@ -36,6 +37,7 @@ use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use bytes::Bytes;
 use context::Verdict;
+use endpoints::Own;
 use ingress::Arrival;
 use lifeline::Lifeline;
 use pingora::http::{RequestHeader, ResponseHeader};
@@ -184,6 +186,13 @@ impl ProxyHttp for Gateway {
     async fn request_filter(&self, session: &mut Session, context: &mut Context) -> Result<bool> {
         if healthz::is_asked(session.req_header()) {
             self.tell_health(session.as_downstream_mut(), context).await;
+            return Ok(true);
+        }
+        if let Some(own) = Own::of(session.req_header()) {
+            match self.serve(own, session.as_downstream_mut(), context).await? {
+                Ok(status) => context.verdict = Verdict::Served(status),
+                Err(denial) => self.refuse(session.as_downstream_mut(), context, denial).await,
+            }
             return Ok(true);
         }
         let judged = self.judge(session.as_downstream(), context).await;

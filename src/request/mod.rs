@@ -3,6 +3,7 @@
 pub mod authority;
 pub mod credentials;
 pub mod facts;
+pub mod form;
 pub mod path;
 pub mod target_uri;
 

@@ -10,11 +10,20 @@ mod ledger;
 mod recent;
 #[cfg(feature = "server")]
 mod redis;
+mod revocation;
 
 #[cfg(feature = "server")]
-pub use self::redis::{ClientCertificate, RedisSettings, RedisStore, RedisUrl, Servers, SettingsError};
+pub use self::redis::{
+    ClientCertificate, RedisRevocations, RedisSettings, RedisStore, RedisUrl, Servers, SettingsError,
+};
 pub use embedded::EmbeddedStore;
 pub use ledger::Ledger;
+pub use revocation::{
+    Change, IssuerTag, KEPT_BEYOND, LineError, Mark, Page, Revocation, RevocationId, RevocationKey, RevocationKind,
+    RevocationStore, Target, Watched,
+};
+#[cfg(feature = "server")]
+pub use revocation::{RevocationFile, RevocationFileError};
 
 use crate::clock::UnixTime;
 use async_trait::async_trait;

@@ -9,7 +9,10 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
-use tollgate::authn::{BindingRule, DpopNonces, DpopPolicy, OnLoss, ProofKeys, ReplayGuard, ReplayMode, VerdictCache};
+use tollgate::authn::{
+    BindingRule, DpopNonces, DpopPolicy, OnLoss, ProofKeys, ReplayGuard, ReplayMode, RevocationPolicy, Revocations,
+    VerdictCache,
+};
 use tollgate::clock::UnixTime;
 use tollgate::decision::{
     Access, Condition, Denial, Endpoint, Endpoints, Guard, Memory, Permit, Reason, Recollection, RoutePolicy, Scopes,
@@ -23,7 +26,9 @@ use tollgate::jose::{self, ContentEncryption, DecryptionKeySet, KeyAlgorithm, Si
 use tollgate::observe::{ClaimResult, Observer};
 use tollgate::request::{Facts, TransportFacts};
 use tollgate::route::{Match, Pattern, RouteId, RouteTable, RouteTableBuilder};
-use tollgate::store::{ClaimAnswer, EmbeddedStore, IfUnknown, Nonce, Receipt, Store, StoreError};
+use tollgate::store::{
+    Change, ClaimAnswer, EmbeddedStore, IfUnknown, Nonce, Receipt, Revocation, RevocationId, Store, StoreError, Target,
+};
 
 /// A path the route's condition lets through.
 pub const PASSING_PATH: &str = "/orders/17";
@@ -159,6 +164,7 @@ impl Bench {
         let memory = Recollection {
             replay: ReplayGuard::new(store, 10),
             verdicts: VerdictCache::new(1000, 1 << 20).unwrap(),
+            revocations: Arc::new(Revocations::unkept()),
             proof_keys: ProofKeys::new(100),
         };
         Self { snapshot, memory, observer: Counting::default(), down, signing_key, decryption_key }
@@ -198,6 +204,20 @@ impl Bench {
 
     pub fn reason_when(&self, now: i64, token: &str) -> Reason {
         self.decide(Memory::Live(&self.memory), PASSING_PATH, now, token).unwrap_err()
+    }
+
+    /// Revokes the bench's tokens with this `jti`; answers with what takes it back.
+    pub fn revoke(&self, token_id: &str) -> Change {
+        let (id, expires_at) = (RevocationId::from_bits(1), UnixTime::from_seconds(2_000));
+        let now = UnixTime::from_seconds(NOW);
+        let revocation = Revocation::new(id, ISSUER, Target::Token(token_id), expires_at, now);
+        self.tell(Change::Revoked(revocation));
+        Change::TakenBack { id, expires_at }
+    }
+
+    /// Somebody changed the list of revocations.
+    pub fn tell(&self, change: Change) {
+        self.memory.revocations.learn(&[change], UnixTime::from_seconds(NOW));
     }
 
     pub fn upstream_is_down(&self, down: bool) {
@@ -332,6 +352,7 @@ fn guard(replay: ReplayMode, on_loss: OnLoss) -> Guard {
         step_up: None,
         replay,
         on_loss,
+        revocation: RevocationPolicy::default_with(replay),
     }
 }
 
