@@ -14,6 +14,7 @@ use store::{now, settings, until};
 use tokio::task::JoinHandle;
 use tollgate::authn::Revocations;
 use tollgate::clock::SystemClock;
+use tollgate::secret::Secret;
 use tollgate::store::{RedisSettings, RedisStore, Revocation, RevocationId, Target};
 
 /// One replica: its list, and the task that follows the store.
@@ -98,6 +99,23 @@ async fn records_that_are_over_leave_the_store_and_strange_ones_do_no_harm() {
     assert!(!lines.contains(&line));
     let other = Replica::start(settings(&redis.url())).await;
     assert_eq!(other.list.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_user_with_the_rights_of_the_manual_is_enough() {
+    let manual = include_str!("../src/manual/operations.rs").replace("//! ", "").replace('\n', " ");
+    let rights = manual.split("restricted rights needs `").nth(1).and_then(|rest| rest.split('`').next()).unwrap();
+    let redis = Redis::start();
+    let claims = "on >secret ~tollgate* &tollgate* +info +get +set +incr +ping";
+    let mut words = vec!["ACL", "SETUSER", "gate"];
+    words.extend(claims.split_whitespace().chain(rights.split_whitespace()));
+    redis.command::<()>(&words);
+    let mut settings = settings(&redis.url());
+    settings.username = Some(String::from("gate"));
+    settings.password = Some(Secret::new(String::from("secret")));
+    let replicas = [Replica::start(settings.clone()).await, Replica::start(settings).await];
+    assert!(replicas[0].revoke(1).await);
+    replicas[1].until_known(1).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
