@@ -224,6 +224,7 @@ fn the_shipped_configuration_loads_once_its_keys_exist() {
         (".tollgate/admin.token", "secrets/admin.token"),
         (".tollgate/issuer.jwks.json", "keys/corp.jwks.json"),
         (".tollgate/decrypt.jwks.json", "keys/decrypt.jwks.json"),
+        (".tollgate/revocations", "keys/revocations"),
     ];
     let text = names.iter().fold(shipped.to_owned(), |text, (shipped, ours)| text.replace(shipped, ours));
     assert_eq!(workshop.faults(&text), Vec::<String>::new());

@@ -15,6 +15,24 @@
 //! **`store_unavailable`.** The store did not answer within `store.redis.timeout`, and the route is `closed`. `/readyz`
 //! and `tollgate_store_degraded` show it. Routes without `replay` are not affected.
 //!
+//! **Revoking.** `POST /api/revocations` with `{"issuer": NAME, "jti"|"sid"|"client_id": …}`, or `{"issuer", "sub",
+//! "issued_before": UNIX}` for everything a user had until then, or `{"issuer", "issued_before"}` for all tokens of an
+//! issuer whose key leaked. It holds until the last token concerned has expired (`max_lifetime` from now, or
+//! `expires_at`), and `DELETE /api/revocations/ID` takes it back. The list holds hashes: ask `GET
+//! /api/revocations?issuer=NAME&jti=…` whether there is one. 201 means that it is kept and told to everybody; 503, that
+//! it holds on this replica alone until the store answers again.
+//!
+//! **Log-outs of the identity provider.** Register `https://HOST/.tollgate/backchannel-logout` there, for a client whose
+//! id is one of the issuer's `audiences`. A notice with a `sid` ends that session, and only tokens that carry `sid` are
+//! of one: where access tokens have none, have the provider leave it out of its notices, which then end everything the
+//! user had. Set `max_lifetime`: without it nobody can say when the last token has expired, and a log-out is kept for
+//! 30 days. A refused notice is answered 400; why stands in the log.
+//!
+//! **A list that may be out of date.** `tollgate_revocation_age_seconds` grows while a replica can't hear the store.
+//! Past `store.revocation_max_stale` routes with `revocation: required` answer 503, others go on by what they know.
+//! Redis needs nothing set up; a user with restricted rights needs `+hget +hmget +hset +hincrby +zadd +zscan
+//! +zremrangebyscore +publish +subscribe +eval +evalsha +time` on `~PREFIX*` and the channels `&PREFIX:*`.
+//!
 //! **Bound tokens.** Nothing has to be switched on: a token with `cnf` must prove its key on every route. A proof names
 //! the address the client used, so behind a balancer write `listeners[].public`, and give every route its
 //! `match.hosts`; a route for any host refuses tokens bound to a DPoP key. Proofs are one-time on every route: with

@@ -1,6 +1,6 @@
 //! Tokens that are good but for one thing: somebody said that they no longer count.
 //!
-//! The list is held whole in this process and followed in the background ([`follow`]); a request looks it up without
+//! The list is held whole in this process and followed in the background ([`Follower`]); a request looks it up without
 //! asking anybody. It is judged on every use of a token, after the verdict cache, so that a revocation takes effect at
 //! once. What a lost store means is said by the age of the list: the time since it was last known to be in step.
 
