@@ -95,6 +95,13 @@ impl Gateway {
         self.config.directory()
     }
 
+    /// Rewrites gateway.yaml, as an editor does: in one step.
+    pub fn rewrite(&self, change: impl FnOnce(String) -> String) {
+        let (file, new) = (self.directory().join("gateway.yaml"), self.directory().join("gateway.yaml.new"));
+        fs::write(&new, change(fs::read_to_string(&file).unwrap())).unwrap();
+        fs::rename(new, file).unwrap();
+    }
+
     pub fn pid(&self) -> u32 {
         self.process.pid()
     }
