@@ -4,7 +4,7 @@
 
 use crate::admin::{AdminSettings, EffectivePolicy};
 use crate::authn::{DpopNonces, VerdictBounds};
-use crate::config::{self, Loaded, StoreSettings};
+use crate::config::{self, Loaded, RevocationSettings, StoreSettings};
 use crate::decision::Endpoints;
 use crate::issuer::IssuerProfile;
 use crate::issuer::http::RemoteKeys;
@@ -20,6 +20,7 @@ pub(super) struct Settings {
     pub(super) store: StoreSettings,
     pub(super) server: ServerSettings,
     pub(super) verdicts: VerdictBounds,
+    pub(super) revocations: RevocationSettings,
     pub(super) log: LogSettings,
 }
 
@@ -50,6 +51,7 @@ impl Edition {
             store: loaded.store.clone(),
             server: loaded.server.clone(),
             verdicts: loaded.verdicts,
+            revocations: loaded.revocations.clone(),
             log: loaded.log,
         };
         let endpoints = Arc::clone(&upstreams) as Arc<dyn Endpoints>;

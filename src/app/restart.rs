@@ -5,18 +5,20 @@
 
 use super::edition::Settings;
 use crate::admin::AdminSettings;
+use crate::config::RevocationSettings;
 use crate::proxy::{ListenerKind, ListenerSettings, ServerSettings};
 use crate::telemetry::LogSettings;
 use crate::tls::TlsSettings;
 
 /// The keys of gateway.yaml in which `now` differs from `started`, and which only a start applies.
 pub(super) fn needs_restart(started: &Settings, now: &Settings) -> Vec<String> {
-    let Settings { listeners, admin, store, server, verdicts, log } = started;
+    let Settings { listeners, admin, store, revocations, server, verdicts, log } = started;
     // The level is applied; where the log goes is not configured.
     let LogSettings { level: _, target: _ } = log;
     let mut keys = all_listeners(listeners, &now.listeners);
     keys.extend(of_admin(admin, &now.admin));
     keys.extend((*store != now.store).then(|| "store".to_owned()));
+    keys.extend(of_revocations(revocations, &now.revocations));
     keys.extend(of_server(server, &now.server));
     keys.extend((*verdicts != now.verdicts).then(|| "server.verdict_cache".to_owned()));
     keys
@@ -32,6 +34,14 @@ fn of_admin(started: &AdminSettings, now: &AdminSettings) -> Vec<String> {
     differing(&[
         ("admin.address", *address != now.address),
         ("admin.metrics_address", *metrics_address != now.metrics_address),
+    ])
+}
+
+fn of_revocations(started: &RevocationSettings, now: &RevocationSettings) -> Vec<String> {
+    let RevocationSettings { file, max_stale } = started;
+    differing(&[
+        ("store.revocations_file", *file != now.file),
+        ("store.revocation_max_stale", *max_stale != now.max_stale),
     ])
 }
 
@@ -128,6 +138,7 @@ mod tests {
             admin: AdminSettings { address: "127.0.0.1:9901".parse().unwrap(), metrics_address: None, token: None },
             store: StoreSettings::Embedded { max_entries: 10 },
             server: ServerSettings { threads: 2, ..ServerSettings::default() },
+            revocations: RevocationSettings { file: None, max_stale: Duration::from_secs(300) },
             verdicts: VerdictBounds::default(),
             log: LogSettings::default(),
         }

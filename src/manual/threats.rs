@@ -97,10 +97,10 @@
 //! | identity headers sent by the client in any spelling (CVE-2025-64484) | the firewall strips on every route, then proven values are set | `tests/scene_identity.rs` |
 //! | `/%61dmin`, `..;`, `//` past the route that guards | one canonical path or 400, matched and forwarded alike | `tests/scene_paths.rs` |
 //! | a stolen token that is still good for an hour | revoked by `jti`, `sid`, `client_id`, `sub` or issuer; judged on every use, after the verdict cache | `tests/scene_revocation.rs`, `tests/decision.rs` |
-//! | the store that knows of the revocation is emptied, cut off or failed over | a list only grows, deletions are tombstones, replicas write their copy back; past its bound a `required` route closes | `tests/scene_revocation.rs`, `tests/store_revocations.rs`, `authn::revocation` |
+//! | the store that knows of the revocation is emptied, cut off or failed over | a list only grows, deletions are tombstones, replicas write their copy back; past its bound a `required` route closes | `tests/scene_revocation.rs`, `tests/store_revocations.rs`, `src/authn/revocation/mod.rs` |
 //! | a power cut in the middle of writing a revocation down | it is forced to the disk before it is acknowledged; a torn last line is left out and reported, any other hole refuses the file | `tests/scene_revocations_file.rs` |
-//! | a forged, foreign or repeated log-out notice; an access or ID token presented as one | `typ` is `logout+jwt`, signed by the issuer's keys, addressed to us, with its event, without a nonce, its `jti` claimed | `tests/scene_logout.rs`, `authn::revocation::logout_token` |
-//! | a list that tells whose tokens are on it | records hold hashes | `store::revocation` |
+//! | a forged, foreign or repeated log-out notice; an access or ID token presented as one | `typ` is `logout+jwt`, signed by the issuer's keys, addressed to us, with its event, without a nonce, its `jti` claimed | `tests/scene_logout.rs`, `src/authn/revocation/logout_token.rs` |
+//! | a list that tells whose tokens are on it | records hold hashes | `src/store/revocation/mod.rs` |
 //! | a bound token presented as if it were a plain one | `cnf` is never ignored: a member that is unknown refuses the token | `tests/theft.rs`, `tests/decision.rs` |
 //! | a stolen token without its key | the proof must be by the key in `cnf.jkt`, for this method, URI and token; as `Bearer` the token is refused | `a_stolen_token_without_its_key` in `tests/scene_theft_dpop.rs`, `tests/theft.rs` |
 //! | a stolen token with a stolen proof | the proof's `jti` is claimed in the same atomic step as all else, in every replica's store | `a_stolen_token_with_a_stolen_proof` in `tests/scene_theft_dpop.rs`, `tests/theft.rs` |

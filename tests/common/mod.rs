@@ -22,6 +22,7 @@ pub mod oauth;
 pub mod peers;
 pub mod ports;
 pub mod process;
+pub mod provider;
 pub mod reason;
 pub mod redis;
 pub mod shared;
