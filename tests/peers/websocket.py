@@ -22,8 +22,11 @@ def tell(**what):
 
 
 async def echo(connection):
-    async for message in connection:
-        await connection.send(message)
+    try:
+        async for message in connection:
+            await connection.send(message)
+    except ConnectionClosed:
+        pass  # a tunnel may be cut
 
 
 async def run_server(port):
