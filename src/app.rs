@@ -38,9 +38,6 @@ const BACKLOG: u32 = 4096;
 const GENERATION: u64 = 1;
 /// How many claims a replica remembers by itself, for routes that are `local` on the store's loss.
 const LOCAL_CLAIMS: usize = 100_000;
-/// How many verdicts are remembered, and how many bytes of tokens they may stand for.
-const VERDICTS: usize = 100_000;
-const VERDICT_BYTES: u64 = 256 * 1024 * 1024;
 /// How many clients' proof keys are kept imported: some 2 KiB each.
 const PROOF_KEYS: usize = 10_000;
 /// How often a shutdown looks whether the last request is done.
@@ -113,8 +110,8 @@ impl App {
         let (store, redis) = store(&loaded.store, &clock, &metrics)?;
         let memory = Arc::new(Recollection {
             replay: ReplayGuard::new(store, LOCAL_CLAIMS),
-            verdicts: VerdictCache::new(VERDICTS, VERDICT_BYTES)?,
             proof_keys: ProofKeys::new(PROOF_KEYS),
+            verdicts: VerdictCache::new(loaded.verdicts.entries, loaded.verdicts.bytes)?,
         });
         let (listeners, admin_settings, settings) =
             (loaded.listeners.clone(), loaded.admin.clone(), loaded.server.clone());

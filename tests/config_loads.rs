@@ -156,6 +156,7 @@ fn upstreams_and_server_mean_what_they_say() {
     assert_eq!((pages.balance, pages.protocol, pages.retries), (Balance::RoundRobin, Protocol::Http1, 1));
     assert!(pages.health.is_none() && pages.tls.min_version.allows("TLSv1.2"));
     assert_eq!((loaded.server.threads, loaded.server.max_header), (2, 16 * 1024));
+    assert_eq!((loaded.verdicts.entries, loaded.verdicts.bytes), (5000, 16 << 20));
     assert!(loaded.server.runtime_dir.ends_with("run") && loaded.server.runtime_dir.is_absolute());
 }
 

@@ -24,6 +24,16 @@ const NOT_ASKED: [Reason; 8] = [
     Reason::Overloaded,
 ];
 
+/// Reasons that need a proof; `scene_theft_dpop.rs` shows the same of them.
+const OF_PROOFS: [Reason; 6] = [
+    Reason::BindingMismatch,
+    Reason::ProofMalformed,
+    Reason::ProofMismatch,
+    Reason::ProofStale,
+    Reason::NonceRequired,
+    Reason::ProofReplayed,
+];
+
 /// One request and the reason for which it is refused.
 struct Case {
     reason: Reason,
@@ -66,6 +76,7 @@ fn scene() -> Scene {
         .upstream("echo", &upstream)
         .route(&route("plain", "/plain", ""))
         .route(&route("once", "/once", ", replay: once"))
+        .route(&route("stepped", "/stepped", ", step_up: { acr_values: [gold] }"))
         .route(&route("scoped", "/scoped", ", scopes: [\"orders:read\"]"))
         .route(&route("conditional", "/conditional", ", when: 'claims.tenant == \"acme\"'"))
         .start();
@@ -156,6 +167,7 @@ impl Scene {
             case(Reason::BindingRefused, "/plain", self.with("cnf", json!({ "unheard-of": "x" }))),
             case(Reason::InsufficientScope, "/scoped", good()),
             case(Reason::ConditionFalse, "/conditional", good()),
+            case(Reason::StepUpRequired, "/stepped", good()),
             case(Reason::IdentityUnencodable, "/plain", self.with("sub", json!("alice\nX-Admin: true"))),
             case(Reason::ReplayUnprovable, "/once", self.with("iat", json!(now - 200))),
             case(Reason::Replayed, "/once", spent),
@@ -217,7 +229,8 @@ fn for_every_reason_explain_answers_what_the_live_request_is_answered() {
     let shown: BTreeSet<Reason> = cases.iter().map(|case| case.reason).collect();
     let elsewhere =
         [Reason::SeveralCredentials, Reason::PlaintextToken, Reason::StoreUnavailable, Reason::BindingMissing];
-    let known: BTreeSet<Reason> = shown.iter().copied().chain(NOT_ASKED).chain(elsewhere).collect();
+    let known = shown.iter().copied().chain(NOT_ASKED).chain(elsewhere).chain(OF_PROOFS);
+    let known: BTreeSet<Reason> = known.collect();
     let missing: Vec<&Reason> = Reason::ALL.iter().filter(|reason| !known.contains(reason)).collect();
     assert!(missing.is_empty(), "no case for {missing:?}");
 }

@@ -271,3 +271,31 @@ fn tls_server(authority: &Authority, directory: &tempfile::TempDir) -> (Redis, S
 fn claims(redis: &Redis) -> usize {
     redis.command(&["DBSIZE"])
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn claims_made_without_the_store_are_entered_when_it_is_back_and_conflicts_are_counted() {
+    let redis = Redis::start();
+    let relay = Relay::to(redis.address()).await;
+    let (store, reports) = store::observed(quick(&relay.url()));
+    let other = store::store(settings(&redis.url()));
+    until_it_answers(&store).await;
+    relay.silence();
+    let (mine, both, thrice) = (nonce("mine"), nonce("both"), counted("thrice", 3));
+    for nonce in [mine, both, thrice] {
+        assert!(is_unknown(&store.claim(&[nonce], now(), IfUnknown::Keep).await));
+    }
+    // A claim may have been made although its answer was lost; what is adopted never is anybody else's.
+    assert_eq!(store.adopt(&[mine], now()), Ok(true));
+    assert_eq!(store.adopt(&[mine], now()), Ok(false), "once in this replica");
+    assert!(is_replayed(&claim(&store, "mine").await), "known before it is entered");
+    let (only_here, conflict) = (nonce("only here"), nonce("conflict"));
+    assert!(is_fresh(&claim(&other, "conflict").await));
+    assert_eq!(store.adopt(&[only_here, conflict, thrice], now()), Ok(true));
+    relay.cut_and_speak();
+    until("the claims are entered", || async { reports.conflicts.load(Ordering::Relaxed) > 0 }).await;
+    assert_eq!(reports.conflicts.load(Ordering::Relaxed), 1);
+    for id in ["mine", "only here"] {
+        assert!(is_replayed(&claim(&other, id).await), "{id}");
+    }
+    assert!(!is_unknown(&other.claim(&[thrice], now(), IfUnknown::GiveBack).await));
+}

@@ -20,4 +20,4 @@ pub use proof_keys::ProofKeys;
 pub use replay::{NotReplayed, OnLoss, ReplayGuard, ReplayMode, ReplayRefusal};
 pub use step_up::{Insufficient, StepUp};
 pub use token::{Opened, TokenError, Verified};
-pub use verdict_cache::VerdictCache;
+pub use verdict_cache::{VerdictBounds, VerdictCache};

@@ -144,7 +144,9 @@ pub fn demand(
     let token = (mode != ReplayMode::None).then(|| token_nonce(mode, token, profile)).transpose()?;
     let proof = possession.proof().map(proof_nonce);
     let mode = if token.is_some() { mode.name() } else { PROOF_MODE };
-    let claimed = [token, proof].into_iter().flatten();
+    // The proof first: where a store can't claim both in one step, what is left of a claim that broke off is a proof,
+    // and a client makes a new one for each request.
+    let claimed = [proof, token].into_iter().flatten();
     let issued_at = claimed.clone().map(|(_, issued_at)| issued_at).min();
     let nonces = claimed.map(|(nonce, _)| nonce).collect();
     Ok(issued_at.map(|issued_at| Demand { nonces, issued_at, leeway, mode }))
@@ -237,10 +239,22 @@ impl ReplayGuard {
             OnLoss::Closed => Err(ReplayRefusal::StoreLost(error)),
             OnLoss::Open => Ok(unproven),
             OnLoss::Local => match self.local.claim(&demand.nonces, now) {
-                Ok(true) => Ok(unproven),
+                Ok(true) => self.hand_over(demand, now).map(|()| unproven),
                 Ok(false) => Err(demand.replayed()),
                 Err(full) => Err(ReplayRefusal::StoreLost(full)),
             },
+        }
+    }
+
+    /// Leaves a claim that was made here to the store, which enters it when it answers again.
+    fn hand_over(&self, demand: &Demand, now: UnixTime) -> Result<(), ReplayRefusal> {
+        match self.store.adopt(&demand.nonces, now) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(demand.replayed()),
+            Err(full) => {
+                self.local.release(&demand.nonces);
+                Err(ReplayRefusal::StoreLost(full))
+            }
         }
     }
 }

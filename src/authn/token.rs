@@ -124,12 +124,15 @@ pub fn open(
             let iss = claims.as_ref().ok().and_then(Claims::issuer);
             let issuer = registry.choose_signed(candidates, iss).map_err(TokenError::from)?;
             let opening = Opening::new(profile(registry, issuer)?, issuer, now, observer);
-            opening.signed(&jws, claims.map_err(|_| TokenError::MalformedClaims)).map_err(|error| opening.refuse(error))
+            let claims = claims.map_err(|_| TokenError::MalformedClaims);
+            let opened = opening.check_size(token).and_then(|()| opening.signed(&jws, claims));
+            opened.map_err(|error| opening.refuse(error))
         }
         Compact::Jwe(jwe) => {
             let issuer = registry.choose_encrypted(candidates, &jwe.header).map_err(TokenError::from)?;
             let opening = Opening::new(profile(registry, issuer)?, issuer, now, observer);
-            opening.encrypted(&jwe).map_err(|error| opening.refuse(error))
+            let opened = opening.check_size(token).and_then(|()| opening.encrypted(&jwe));
+            opened.map_err(|error| opening.refuse(error))
         }
     }
 }
@@ -167,6 +170,11 @@ impl<'o> Opening<'o> {
         &self.profile.contract
     }
 
+    /// Another issuer of the route may make larger tokens; this one does not.
+    fn check_size(&self, token: &str) -> Result<(), TokenError> {
+        if token.len() > self.contract().max_size { Err(TokenError::TooLarge) } else { Ok(()) }
+    }
+
     fn signed(&self, jws: &JwsParts<'_>, claims: Result<Claims, TokenError>) -> Result<Opened, TokenError> {
         let key_generation = self.verify(jws)?;
         self.opened(claims?, None, Some(key_generation))
@@ -179,8 +187,9 @@ impl<'o> Opening<'o> {
         let candidates = candidates.map_err(|_| TokenError::UnknownKey)?;
         let watch = Stopwatch::start();
         let plain = candidates.iter().find_map(|key| jose::decrypt(jwe, key_algorithm, encryption, key).ok());
-        let plain = plain.ok_or(TokenError::DecryptionFailed)?;
+        // Failures are counted like successes: a flood of them must show in what it costs.
         self.observer.verified(key_algorithm.name(), watch.elapsed());
+        let plain = plain.ok_or(TokenError::DecryptionFailed)?;
         if self.contract().form == Form::Sealed {
             let claims = Claims::parse(&plain).map_err(|_| TokenError::MalformedClaims)?;
             check_replicated(&jwe.header, &claims)?;
@@ -262,6 +271,11 @@ impl<'o> Opening<'o> {
     }
 }
 
+/// Whether the claim of this name, or at this pointer, says anything: `null` is how some issuers write an absent one.
+fn has(claims: &Claims, name: &str) -> bool {
+    claims.lookup(name).is_some_and(|value| !value.is_null())
+}
+
 /// Claims replicated in the JWE header must be those inside (RFC 7519 §5.3).
 fn check_replicated(header: &JoseHeader, claims: &Claims) -> Result<(), TokenError> {
     let same = |outer: Option<&str>, inner: Option<&str>| outer.is_none() || outer == inner;
@@ -275,6 +289,12 @@ fn check_replicated(header: &JoseHeader, claims: &Claims) -> Result<(), TokenErr
 }
 
 impl Opened {
+    /// How much memory it holds, in bytes; an estimate that is rather too high.
+    #[must_use]
+    pub fn footprint(&self) -> usize {
+        self.claims.footprint() + self.inner.as_ref().map_or(0, |inner| inner.len())
+    }
+
     /// The issuer whose keys proved the claims.
     #[must_use]
     pub fn issuer(&self) -> IssuerId {
@@ -294,7 +314,7 @@ impl Opened {
         let (claims, contract) = (&self.claims, &profile.contract);
         let leeway = contract.leeway;
         let expires_at = claims.expires_at().ok_or(TokenError::ClaimMissing)?;
-        if claims.audiences().is_empty() || contract.required_claims.iter().any(|name| claims.get(name).is_none()) {
+        if claims.audiences().is_empty() || !contract.required_claims.iter().all(|name| has(claims, name)) {
             return Err(TokenError::ClaimMissing);
         }
         if now >= expires_at.plus(leeway) {

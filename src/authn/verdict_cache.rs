@@ -10,8 +10,24 @@ use crate::issuer::Registry;
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
-/// What a cached verdict costs beside the token's size: the parsed claims hold every byte of the payload again.
+/// What a cached verdict costs beside what was opened: the cache's own place for it, and two counted pointers.
 const OVERHEAD: usize = 256;
+
+/// How much may be remembered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct VerdictBounds {
+    /// The most verdicts; 0: none is remembered.
+    pub entries: usize,
+    /// The most memory that they may hold together, in bytes.
+    pub bytes: u64,
+}
+
+impl Default for VerdictBounds {
+    /// The defaults of `server.verdict_cache`.
+    fn default() -> Self {
+        Self { entries: 100_000, bytes: 256 << 20 }
+    }
+}
 
 /// A bounded cache of opened tokens.
 pub struct VerdictCache {
@@ -55,7 +71,8 @@ impl VerdictCache {
     pub fn new(entries: usize, bytes: u64) -> Result<Self, openssl::error::ErrorStack> {
         let mut secret = [0; 32];
         openssl::rand::rand_bytes(&mut secret)?;
-        let least = bytes.checked_div(u64::try_from(entries).unwrap_or(u64::MAX)).unwrap_or(u64::MAX).max(1);
+        // Rounded up: so many of the lightest are no more than `entries`.
+        let least = bytes.div_ceil(u64::try_from(entries).unwrap_or(u64::MAX).max(1)).max(1);
         let verdicts = Cache::with_weighter(entries, if entries == 0 { 0 } else { bytes }, Weight { least });
         Ok(Self { secret, verdicts })
     }
@@ -81,9 +98,9 @@ impl VerdictCache {
         None
     }
 
-    /// Remembers a verdict on a token of `token_size` bytes.
-    pub fn remember(&self, key: VerdictKey, opened: &Opened, token_size: usize) {
-        self.verdicts.insert(key.0, Verdict { opened: opened.clone(), size: token_size + OVERHEAD });
+    /// Remembers a verdict.
+    pub fn remember(&self, key: VerdictKey, opened: &Opened) {
+        self.verdicts.insert(key.0, Verdict { opened: opened.clone(), size: opened.footprint() + OVERHEAD });
     }
 
     /// The number of verdicts held.

@@ -7,6 +7,7 @@ use super::site::Site;
 use super::warning::Warning;
 use crate::admin::AdminSettings;
 use crate::authn::DpopNonces;
+use crate::authn::VerdictBounds;
 use crate::decision::{Endpoints, Snapshot};
 use crate::identity::Firewall;
 use crate::issuer::Registry;
@@ -32,6 +33,8 @@ pub struct Loaded {
     pub server: ServerSettings,
     /// The nonces for proofs under a key that replicas share; `None`: each process has its own.
     pub dpop_nonces: Option<Arc<DpopNonces>>,
+    /// How many opened tokens are remembered.
+    pub verdicts: VerdictBounds,
     /// The log.
     pub log: LogSettings,
     /// Whom we believe.

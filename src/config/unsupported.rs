@@ -72,7 +72,6 @@ pub const UNSUPPORTED: &[Row] = &[
     key("telemetry.otlp"),
     key("server.max_connections"),
     key("server.max_connections_per_client"),
-    key("server.verdict_cache"),
 ];
 
 /// Notes every unsupported key in `tree` and cuts it out.

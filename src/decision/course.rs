@@ -177,7 +177,7 @@ impl<'c> Course<'c> {
         }
         self.observer.verdict_cache("miss");
         let opened = open()?;
-        memory.verdicts.remember(key, &opened, token.len());
+        memory.verdicts.remember(key, &opened);
         Ok(opened)
     }
 

@@ -140,6 +140,42 @@ impl Claims {
     pub fn as_map(&self) -> &Map<String, Value> {
         &self.members
     }
+
+    /// How much memory the claims hold, in bytes; an estimate that is rather too high. A short text can hold much:
+    /// each member of an object and each item of a list takes a place of its own.
+    #[must_use]
+    pub fn footprint(&self) -> usize {
+        let audiences = self.audiences.iter().map(|audience| size_of::<String>() + block(audience.len()));
+        size_of::<Self>() + object_footprint(&self.members) + audiences.sum::<usize>()
+    }
+}
+
+/// What an allocation of `bytes` costs: allocators round up, and keep books.
+fn block(bytes: usize) -> usize {
+    if bytes == 0 { 0 } else { bytes.next_multiple_of(16) + 16 }
+}
+
+/// Growing lists and tables hold up to twice what they need.
+fn places(items: usize) -> usize {
+    if items == 0 { 0 } else { items.next_power_of_two().max(4) }
+}
+
+fn object_footprint(members: &Map<String, Value>) -> usize {
+    /// A name, a value, a hash and a slot of the index.
+    const PLACE: usize = size_of::<String>() + size_of::<Value>() + 2 * size_of::<u64>() + 1;
+    let inside = members.iter().map(|(name, value)| block(name.len()) + value_footprint(value));
+    block(places(members.len()) * PLACE) + inside.sum::<usize>()
+}
+
+fn value_footprint(value: &Value) -> usize {
+    match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) => 0,
+        Value::String(text) => block(text.len()),
+        Value::Array(items) => {
+            block(places(items.len()) * size_of::<Value>()) + items.iter().map(value_footprint).sum::<usize>()
+        }
+        Value::Object(members) => object_footprint(members),
+    }
 }
 
 impl fmt::Debug for Claims {
@@ -266,6 +302,14 @@ mod tests {
         assert_eq!(claims.lookup("https://x/y"), Some(&2.into()));
         assert_eq!(claims.pointer("//"), Some(&3.into()));
         assert_eq!((claims.pointer(""), claims.pointer("a"), claims.pointer("/a/z")), (None, None, None));
+    }
+
+    #[test]
+    fn many_small_members_weigh_more_than_their_text() {
+        let text = format!(r#"{{"a":[{}]}}"#, vec!["1"; 1000].join(","));
+        assert!(parse(&text).unwrap().footprint() > 10 * text.len());
+        let long = format!(r#"{{"a":"{}"}}"#, "x".repeat(2000));
+        assert!((2000..4000).contains(&parse(&long).unwrap().footprint()));
     }
 
     #[test]

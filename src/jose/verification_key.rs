@@ -9,6 +9,7 @@ use super::{base64url, jwk};
 use josekit::jwk::Jwk;
 use josekit::jws::{self, JwsVerifier};
 use openssl::pkey::PKey;
+use openssl::x509::X509;
 use serde_json::{Map, Value};
 use std::fmt;
 
@@ -187,8 +188,12 @@ fn josekit_verifier(alg: SigningAlgorithm, jwk: &Jwk) -> Result<Box<dyn JwsVerif
 /// Whether the bytes are a key file. A marker anywhere counts: a reader that skips leading white space once turned a
 /// public key into a secret (CVE-2026-34950).
 fn looks_like_a_key(secret: &[u8]) -> bool {
-    const PEM: &[u8] = b"-----BEGIN";
-    secret.windows(PEM.len()).any(|window| window == PEM)
+    let holds = |marker: &[u8]| secret.windows(marker.len()).any(|window| window == marker);
+    // The second is the text of a JWK or JWKS; one that is meant as a secret begins with its brace and was read before.
+    holds(b"-----BEGIN")
+        || (holds(b"\"kty\"") && secret.trim_ascii_start().starts_with(b"{"))
+        || secret.starts_with(b"ssh-")
         || PKey::public_key_from_der(secret).is_ok()
         || PKey::private_key_from_der(secret).is_ok()
+        || X509::from_der(secret).is_ok()
 }

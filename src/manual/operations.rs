@@ -14,3 +14,15 @@
 //!
 //! **`store_unavailable`.** The store did not answer within `store.redis.timeout`, and the route is `closed`. `/readyz`
 //! and `tollgate_store_degraded` show it. Routes without `replay` are not affected.
+//!
+//! **Bound tokens.** Nothing has to be switched on: a token with `cnf` must prove its key on every route. A proof names
+//! the address the client used, so behind a balancer write `listeners[].public`, and give every route its
+//! `match.hosts`; a route for any host refuses tokens bound to a DPoP key. Proofs are one-time on every route: with
+//! `on_loss: closed` they need the store, and after a change of its epoch (a restart of the embedded one) those made
+//! within `leeway` of it are `replay_unprovable`. Many `proof_stale` mean clients whose clocks are off. With
+//! `dpop.nonce: required` and several replicas, give all of them one `server.dpop_nonce_key`: 32 random bytes or more. A
+//! new key costs every client one more round trip, and nothing else.
+//!
+//! **Client certificates.** `crl` must hold a current list of every authority that issues certificates: where it is
+//! missing or out of date, every certificate of that authority is refused. A revocation acts on handshakes: a
+//! connection that stands keeps the certificate it was opened with, for as long as it lasts.

@@ -5,16 +5,14 @@
 //! the replica, not the request, so only here can an unanswered claim be told from a good one of the same replica. A
 //! claim is given back only if this table proves that no request ever rested on it.
 
+mod table;
+
 use super::{IfUnknown, Nonce, NonceKey};
 use crate::clock::UnixTime;
-use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use table::{Entry, State, Table, View};
 
-/// Claims that wait for the store to answer again before they can be given back; more stay made.
-const MAX_DUE: usize = 10_000;
-/// Entries are kept a little longer than the store keeps the claim, never shorter.
-const SLACK: Duration = Duration::from_secs(5);
 /// Expired entries dropped with each claim.
 const PURGE_PER_CLAIM: usize = 4;
 
@@ -72,48 +70,10 @@ pub(crate) struct Recent<W> {
     table: Mutex<Table<W>>,
 }
 
-#[derive(Debug)]
-struct Table<W> {
-    entries: HashMap<NonceKey, Entry<W>>,
-    by_second: BTreeMap<i64, Vec<NonceKey>>,
-    remembered: usize,
-    due: VecDeque<Due>,
-    /// Until this moment some claim of ours may live that the table had no room for.
-    gaps_until: UnixTime,
-}
-
-#[derive(Debug)]
-struct Entry<W> {
-    state: State<W>,
-    until: UnixTime,
-}
-
-#[derive(Debug)]
-enum State<W> {
-    /// A claim is on its way. `overdue`: its request was told that the outcome is unknown. `keep`: a request was let
-    /// through all the same. `exact`: no earlier claim of ours can be missing from the table.
-    Flying { overdue: bool, keep: bool, exact: bool, waiters: Vec<W> },
-    /// A claim of ours, or what may be one, that no request rests on: waits to be given back.
-    Owed,
-    /// It is being given back.
-    Returning { waiters: Vec<W> },
-    /// Ours, and used.
-    Spent,
-    /// The store said "used up" to a claim of at most so many uses.
-    Foreign { uses: u32 },
-}
-
 impl<W> Recent<W> {
     /// An empty table that remembers at most `capacity` claims, and foreign ones for `foreign_memory`.
     pub(crate) fn new(capacity: usize, foreign_memory: Duration) -> Self {
-        let table = Table {
-            entries: HashMap::new(),
-            by_second: BTreeMap::new(),
-            remembered: 0,
-            due: VecDeque::new(),
-            gaps_until: UnixTime::default(),
-        };
-        Self { capacity, foreign_memory, table: Mutex::new(table) }
+        Self { capacity, foreign_memory, table: Mutex::new(Table::new()) }
     }
 
     /// Asks leave to claim all `nonces`. After `Granted`, [`Self::land`] must follow, however the claim ends.
@@ -135,9 +95,8 @@ impl<W> Recent<W> {
         }
         let exact = table.gaps_until <= now;
         for nonce in nonces {
-            table.forget(&nonce.key);
-            let state = State::Flying { overdue: false, keep: false, exact, waiters: Vec::new() };
-            table.entries.insert(nonce.key, Entry { state, until: nonce.keep_until });
+            let state = State::Flying { overdue: false, keep: false, adopted: false, exact, waiters: Vec::new() };
+            table.place(nonce.key, Entry { state, until: nonce.keep_until });
         }
         Admission::Granted
     }
@@ -178,12 +137,16 @@ impl<W> Recent<W> {
         let mut table = self.lock();
         let mut woken = Vec::new();
         for (place, nonce) in nonces.iter().enumerate() {
-            let Some(Entry { state: State::Flying { overdue, keep, exact, waiters }, .. }) =
+            let Some(Entry { state: State::Flying { overdue, keep, adopted, exact, waiters }, .. }) =
                 table.entries.remove(&nonce.key)
             else {
                 continue;
             };
             woken.extend(waiters);
+            if adopted {
+                table.spend(nonce, usize::MAX);
+                continue;
+            }
             let given_up = !keep && if_unknown == IfUnknown::GiveBack;
             match landing {
                 Landing::Fresh { owner, epoch, answered } if given_up && (overdue || !answered) => {
@@ -226,7 +189,9 @@ impl<W> Recent<W> {
         }
         table.answered_unknown(nonces, IfUnknown::Keep);
         for nonce in nonces.iter().filter(|nonce| nonce.uses == 1) {
-            if table.view(nonce, now) == View::Free {
+            if let Some(State::Flying { adopted, .. }) = table.state(&nonce.key) {
+                *adopted = true;
+            } else {
                 table.forget(&nonce.key);
                 table.spend(nonce, usize::MAX);
             }
@@ -305,286 +270,5 @@ impl<W> Recent<W> {
     }
 }
 
-/// What stands against a claim, in the order of precedence.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum View {
-    Free = 0,
-    Busy = 1,
-    Unsettled = 2,
-    Spent = 3,
-}
-
-impl<W> Table<W> {
-    fn view(&self, nonce: &Nonce, now: UnixTime) -> View {
-        let Some(entry) = self.entries.get(&nonce.key) else { return View::Free };
-        match &entry.state {
-            State::Flying { overdue: false, .. } | State::Returning { .. } => View::Busy,
-            State::Flying { .. } | State::Owed => View::Unsettled,
-            State::Spent if entry.until > now => View::Spent,
-            State::Foreign { uses } if entry.until > now && nonce.uses <= *uses => View::Spent,
-            State::Spent | State::Foreign { .. } => View::Free,
-        }
-    }
-
-    fn state(&mut self, key: &NonceKey) -> Option<&mut State<W>> {
-        self.entries.get_mut(key).map(|entry| &mut entry.state)
-    }
-
-    /// A request that was told "unknown" and is let through all the same rests on the claim: it must stay.
-    fn answered_unknown(&mut self, nonces: &[Nonce], if_unknown: IfUnknown) {
-        if if_unknown == IfUnknown::GiveBack {
-            return;
-        }
-        for nonce in nonces {
-            match self.state(&nonce.key) {
-                Some(State::Flying { keep, .. }) => *keep = true,
-                Some(State::Owed) => {
-                    self.entries.remove(&nonce.key);
-                    self.spend(nonce, usize::MAX);
-                }
-                _ => {}
-            }
-        }
-    }
-
-    fn owe(&mut self, due: Due, capacity: usize) {
-        if self.due.len() >= MAX_DUE {
-            if due.nonce.uses == 1 {
-                self.spend(&due.nonce, capacity);
-            }
-            return;
-        }
-        if due.nonce.uses == 1 {
-            self.entries.insert(due.nonce.key, Entry { state: State::Owed, until: due.nonce.keep_until });
-        }
-        self.due.push_back(due);
-    }
-
-    fn spend(&mut self, nonce: &Nonce, capacity: usize) {
-        if !self.remember(nonce.key, State::Spent, nonce.keep_until.plus(SLACK), capacity) {
-            self.gaps_until = self.gaps_until.max(nonce.keep_until.plus(SLACK));
-        }
-    }
-
-    fn remember(&mut self, key: NonceKey, state: State<W>, until: UnixTime, capacity: usize) -> bool {
-        if self.remembered >= capacity {
-            return false;
-        }
-        self.entries.insert(key, Entry { state, until });
-        self.by_second.entry(until.as_seconds()).or_default().push(key);
-        self.remembered += 1;
-        true
-    }
-
-    fn forget(&mut self, key: &NonceKey) {
-        if let Some(Entry { state: State::Spent | State::Foreign { .. }, .. }) = self.entries.remove(key) {
-            self.remembered -= 1;
-        }
-    }
-
-    fn purge(&mut self, now: UnixTime, at_most: usize) {
-        for _ in 0..at_most {
-            let Some(mut bucket) = self.by_second.first_entry() else { return };
-            if *bucket.key() >= now.as_seconds() {
-                return;
-            }
-            let key = bucket.get_mut().pop();
-            if bucket.get().is_empty() {
-                bucket.remove();
-            }
-            let Some(key) = key else { continue };
-            // The bucket may name a claim that was since given back, or claimed anew.
-            if self.entries.get(&key).is_some_and(|entry| entry.remembers() && entry.until <= now) {
-                self.forget(&key);
-            }
-        }
-    }
-}
-
-impl<W> Entry<W> {
-    fn remembers(&self) -> bool {
-        matches!(self.state, State::Spent | State::Foreign { .. })
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    type Table = Recent<()>;
-    const GIVE_BACK: IfUnknown = IfUnknown::GiveBack;
-
-    fn table() -> Table {
-        Recent::new(100, Duration::from_secs(2))
-    }
-
-    fn nonce(id: &str) -> Nonce {
-        Nonce { key: NonceKey::new("jti", "a", id), uses: 1, keep_until: at(100) }
-    }
-
-    fn at(seconds: i64) -> UnixTime {
-        UnixTime::from_seconds(seconds)
-    }
-
-    fn fresh(answered: bool) -> Landing {
-        Landing::Fresh { owner: 1001, epoch: at(0), answered }
-    }
-
-    const LOST: Landing = Landing::Lost { owner: Some(1001), epoch: UnixTime::from_seconds(0) };
-
-    /// Claims, ends as `landing`, and tells what the next claim may do.
-    fn after(table: &Table, nonce: Nonce, landing: Landing, if_unknown: IfUnknown) -> Admission {
-        assert_eq!(table.begin(&[nonce], if_unknown, at(0)), Admission::Granted);
-        table.land(&[nonce], landing, if_unknown, at(0));
-        table.begin(&[nonce], GIVE_BACK, at(1))
-    }
-
-    #[test]
-    fn a_claim_of_ours_is_remembered_until_it_ends() {
-        let table = table();
-        assert_eq!(after(&table, nonce("a"), fresh(true), GIVE_BACK), Admission::Replayed);
-        assert_eq!(table.begin(&[nonce("b"), nonce("a")], GIVE_BACK, at(100)), Admission::Replayed);
-        assert_eq!(table.begin(&[nonce("a")], GIVE_BACK, at(106)), Admission::Granted);
-    }
-
-    #[test]
-    fn a_foreign_claim_is_remembered_for_a_moment_and_only_against_as_few_uses() {
-        let table = table();
-        assert_eq!(after(&table, nonce("a"), Landing::Replayed(0), GIVE_BACK), Admission::Replayed);
-        let thrice = Nonce { uses: 3, ..nonce("a") };
-        assert_eq!(table.begin(&[thrice], GIVE_BACK, at(1)), Admission::Granted);
-        table.land(&[thrice], Landing::Replayed(0), GIVE_BACK, at(1));
-        assert_eq!(table.begin(&[thrice], GIVE_BACK, at(2)), Admission::Replayed);
-        assert_eq!(table.begin(&[nonce("a")], GIVE_BACK, at(3)), Admission::Granted);
-    }
-
-    #[test]
-    fn one_claim_of_a_nonce_is_on_its_way_at_a_time() {
-        let table = table();
-        assert_eq!(table.begin(&[nonce("a")], GIVE_BACK, at(0)), Admission::Granted);
-        assert_eq!(table.begin(&[nonce("a"), nonce("b")], GIVE_BACK, at(0)), Admission::Busy(nonce("a").key));
-        assert!(table.wait(&nonce("a").key, ()));
-        assert!(!table.wait(&nonce("b").key, ()));
-        table.overdue(&[nonce("a")], GIVE_BACK);
-        assert_eq!(table.begin(&[nonce("a")], GIVE_BACK, at(0)), Admission::Unsettled);
-        assert!(!table.wait(&nonce("a").key, ()));
-    }
-
-    #[test]
-    fn a_claim_whose_request_was_refused_is_given_back() {
-        for (landing, late) in [(fresh(true), true), (fresh(false), false), (LOST, false), (LOST, true)] {
-            let (table, nonce) = (table(), nonce("a"));
-            assert_eq!(table.begin(&[nonce], GIVE_BACK, at(0)), Admission::Granted);
-            if late {
-                table.overdue(&[nonce], GIVE_BACK);
-            }
-            assert!(table.land(&[nonce], landing, GIVE_BACK, at(0)), "{landing:?}");
-            assert_eq!(table.begin(&[nonce], GIVE_BACK, at(0)), Admission::Unsettled);
-            let due = table.take_due(10, |_| true);
-            assert_eq!(due, [Due { nonce, owner: 1001, epoch: at(0) }]);
-            assert_eq!(table.begin(&[nonce], GIVE_BACK, at(0)), Admission::Busy(nonce.key));
-            table.returned(due[0], Returned::Settled);
-            assert_eq!(table.begin(&[nonce], GIVE_BACK, at(0)), Admission::Granted);
-        }
-    }
-
-    #[test]
-    fn a_claim_that_a_request_rests_on_is_never_given_back() {
-        for landing in [fresh(false), LOST] {
-            assert_eq!(after(&table(), nonce("a"), landing, IfUnknown::Keep), Admission::Replayed);
-        }
-        for landing in [fresh(true), LOST] {
-            let (table, nonce) = (table(), nonce("a"));
-            assert_eq!(table.begin(&[nonce], GIVE_BACK, at(0)), Admission::Granted);
-            table.overdue(&[nonce], GIVE_BACK);
-            // Another request with the same token is let through without the store's answer.
-            assert_eq!(table.begin(&[nonce], IfUnknown::Keep, at(0)), Admission::Unsettled);
-            assert!(!table.land(&[nonce], landing, GIVE_BACK, at(0)));
-            assert_eq!(table.begin(&[nonce], GIVE_BACK, at(0)), Admission::Replayed);
-        }
-        let (table, nonce) = (table(), nonce("a"));
-        assert_eq!(after(&table, nonce, LOST, GIVE_BACK), Admission::Unsettled);
-        assert_eq!(table.begin(&[nonce], IfUnknown::Keep, at(1)), Admission::Unsettled);
-        assert_eq!(table.take_due(10, |_| true), []);
-        assert_eq!(table.begin(&[nonce], GIVE_BACK, at(1)), Admission::Replayed);
-    }
-
-    #[test]
-    fn a_release_whose_answer_is_lost_is_not_tried_again() {
-        let (table, nonce) = (table(), nonce("a"));
-        assert_eq!(after(&table, nonce, fresh(true), GIVE_BACK), Admission::Replayed);
-        let due = Due { nonce, owner: 1001, epoch: at(0) };
-        assert!(table.give_up(due));
-        assert_eq!(table.take_due(10, |_| true), [due]);
-        table.returned(due, Returned::Lost);
-        assert_eq!(table.take_due(10, |_| true), []);
-        assert_eq!(table.begin(&[nonce], GIVE_BACK, at(1)), Admission::Replayed);
-    }
-
-    #[test]
-    fn a_release_that_was_not_sent_is_tried_again() {
-        let (table, nonce) = (table(), nonce("a"));
-        let due = Due { nonce, owner: 1001, epoch: at(0) };
-        assert!(table.give_up(due));
-        assert_eq!(table.take_due(10, |_| false), []);
-        assert_eq!(table.take_due(10, |_| true), [due]);
-        table.returned(due, Returned::NotSent);
-        assert_eq!(table.take_due(10, |_| true), [due]);
-    }
-
-    #[test]
-    fn a_lost_answer_is_not_taken_back_where_an_earlier_claim_of_ours_may_be_forgotten() {
-        let table: Table = Recent::new(1, Duration::from_secs(2));
-        assert_eq!(after(&table, nonce("a"), fresh(true), GIVE_BACK), Admission::Replayed);
-        assert_eq!(after(&table, nonce("b"), fresh(true), GIVE_BACK), Admission::Granted);
-        table.land(&[nonce("b")], LOST, GIVE_BACK, at(1));
-        assert_eq!(table.take_due(10, |_| true), [], "the claim in the store may be the good one");
-        assert_eq!(table.begin(&[nonce("c")], GIVE_BACK, at(106)), Admission::Granted);
-        table.land(&[nonce("c")], LOST, GIVE_BACK, at(106));
-        assert_eq!(table.take_due(10, |_| true).len(), 1);
-    }
-
-    #[test]
-    fn a_counted_use_is_given_back_only_where_the_answer_is_known() {
-        let (table, thrice) = (table(), Nonce { uses: 3, ..nonce("a") });
-        assert_eq!(table.begin(&[thrice], GIVE_BACK, at(0)), Admission::Granted);
-        assert!(!table.land(&[thrice], LOST, GIVE_BACK, at(0)));
-        assert_eq!(table.begin(&[thrice], GIVE_BACK, at(0)), Admission::Granted);
-        table.overdue(&[thrice], GIVE_BACK);
-        assert!(table.land(&[thrice], fresh(true), GIVE_BACK, at(0)));
-        assert_eq!(table.take_due(10, |_| true).len(), 1);
-    }
-
-    #[test]
-    fn a_claim_made_without_the_store_is_remembered_and_made_once() {
-        let (table, nonce) = (table(), nonce("a"));
-        assert!(table.adopt(&[nonce], at(0)));
-        assert!(!table.adopt(&[nonce], at(1)));
-        assert_eq!(table.begin(&[nonce], GIVE_BACK, at(1)), Admission::Replayed);
-    }
-
-    #[test]
-    fn a_claim_made_without_the_store_is_not_made_beside_one_that_is_on_its_way() {
-        let (table, nonce) = (table(), nonce("a"));
-        assert_eq!(table.begin(&[nonce], IfUnknown::Keep, at(0)), Admission::Granted);
-        assert!(!table.adopt(&[nonce], at(0)), "its request may yet be told that it is fresh");
-        table.overdue(&[nonce], IfUnknown::Keep);
-        assert!(table.adopt(&[nonce], at(0)));
-        table.land(&[nonce], fresh(true), IfUnknown::Keep, at(0));
-        assert_eq!(table.begin(&[nonce], GIVE_BACK, at(1)), Admission::Replayed);
-    }
-
-    #[test]
-    fn what_has_ended_makes_room() {
-        let table: Table = Recent::new(8, Duration::from_secs(2));
-        for round in 0..4 {
-            for id in 0..8 {
-                let nonce = Nonce { keep_until: at(10 * round + 1), ..nonce(&format!("{round} {id}")) };
-                assert_eq!(table.begin(&[nonce], GIVE_BACK, at(10 * round)), Admission::Granted);
-                table.land(&[nonce], fresh(true), GIVE_BACK, at(10 * round));
-                assert_eq!(table.begin(&[nonce], GIVE_BACK, at(10 * round)), Admission::Replayed, "{round} {id}");
-            }
-        }
-        assert!(table.lock().entries.len() <= 8);
-    }
-}
+mod tests;

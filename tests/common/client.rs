@@ -4,10 +4,12 @@ use std::fmt::Write as _;
 use std::io::{self, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use openssl::pkey::{PKey, Private};
-use openssl::ssl::{SslConnector, SslMethod, SslStream, SslVersion};
+use openssl::ssl::{SslConnector, SslMethod, SslSessionCacheMode, SslStream, SslVersion};
 use openssl::x509::X509;
 use openssl::x509::store::X509StoreBuilder;
 
@@ -86,11 +88,20 @@ impl Client {
         let socket = TcpStream::connect(self.address)?;
         socket.set_read_timeout(Some(READ_TIMEOUT))?;
         socket.set_nodelay(true)?;
+        let resumable = Arc::new(AtomicBool::new(false));
         let stream = match &self.tls {
             None => Stream::Plain(socket),
-            Some(tls) => Stream::Tls(Box::new(tls.shake_hands(socket)?)),
+            Some(tls) => Stream::Tls(Box::new(tls.shake_hands(socket, &resumable)?)),
         };
-        Ok(Connection { stream: BufReader::new(stream), host: self.host.clone() })
+        Ok(Connection { stream: BufReader::new(stream), host: self.host.clone(), resumable })
+    }
+
+    /// Whether the server gives this client anything by which a session could be resumed.
+    pub fn can_resume(&self) -> bool {
+        let mut connection = self.must_connect();
+        // TLS 1.3 hands out tickets after the handshake, so something must be read first.
+        connection.get("/", None).unwrap();
+        connection.resumable.load(Ordering::Relaxed)
     }
 
     /// `GET path`, with `token` as a bearer credential.
@@ -136,13 +147,16 @@ impl Client {
 }
 
 impl Tls {
-    fn shake_hands(&self, socket: TcpStream) -> io::Result<SslStream<TcpStream>> {
+    fn shake_hands(&self, socket: TcpStream, resumable: &Arc<AtomicBool>) -> io::Result<SslStream<TcpStream>> {
         let mut builder = SslConnector::builder(SslMethod::tls()).unwrap();
         let mut store = X509StoreBuilder::new().unwrap();
         store.add_cert(self.trusted.clone()).unwrap();
         builder.set_cert_store(store.build());
         builder.set_min_proto_version(self.version).unwrap();
         builder.set_max_proto_version(self.version).unwrap();
+        let resumable = Arc::clone(resumable);
+        builder.set_session_cache_mode(SslSessionCacheMode::CLIENT);
+        builder.set_new_session_callback(move |_, _| resumable.store(true, Ordering::Relaxed));
         if let Some((certificate, key)) = &self.certificate {
             builder.set_certificate(certificate).unwrap();
             builder.set_private_key(key).unwrap();
@@ -189,6 +203,8 @@ impl Write for Stream {
 pub struct Connection {
     stream: BufReader<Stream>,
     host: String,
+    /// True once the server has handed out a session that could be resumed.
+    resumable: Arc<AtomicBool>,
 }
 
 impl Connection {

@@ -1,8 +1,9 @@
 //! The pieces of a scene: the real gateway, a real Redis, an upstream that records, a client that sends exact bytes,
 //! issuers whose keys we hold, and foreign libraries that mint tokens.
 //!
-//! Everything is black box: of the library under test only the closed lists of names are read. Each piece stops what it started when it is
-//! dropped. A piece that needs a program that is not there panics with `run tests/run`; no scene is ever skipped.
+//! Everything is black box: of the library under test only the closed lists of names are read. Each piece stops what
+//! it started when it is dropped. A piece that needs a program that is not there panics with `run tests/run`; no scene is
+//! ever skipped.
 
 #![allow(dead_code, unused_imports, reason = "every test binary uses its own part of the harness")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a scene stops at the first surprise")]
@@ -18,6 +19,7 @@ pub mod dpop;
 pub mod endpoint;
 pub mod gateway;
 pub mod issuer;
+pub mod oauth;
 pub mod peers;
 pub mod ports;
 pub mod process;

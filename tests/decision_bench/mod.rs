@@ -107,6 +107,9 @@ impl Store for Lost {
     async fn peek(&self, _: &[Nonce], _: UnixTime) -> ClaimAnswer {
         ClaimAnswer::Unknown(StoreError::Timeout)
     }
+    fn adopt(&self, _: &[Nonce], _: UnixTime) -> Result<bool, StoreError> {
+        Ok(true)
+    }
     fn condition(&self) -> Result<(), StoreError> {
         Err(StoreError::Timeout)
     }

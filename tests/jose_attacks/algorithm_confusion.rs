@@ -8,7 +8,11 @@ fn a_public_key_is_no_hmac_secret() {
     let pem = key.public_key_to_pem().unwrap();
     let indented = [b" \n\t", pem.as_slice()].concat();
     let pkcs1 = key.rsa().unwrap().public_key_to_pem_pkcs1().unwrap();
-    for secret in [pem, indented, pkcs1, key.public_key_to_der().unwrap(), key.private_key_to_pem_pkcs8().unwrap()] {
+    let jwk = format!("\n {}", public_jwk(&new_key("RS256")).unwrap()).into_bytes();
+    let ssh = b"ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAABgQC7 someone@example.test".to_vec();
+    for secret in
+        [jwk, ssh, pem, indented, pkcs1, key.public_key_to_der().unwrap(), key.private_key_to_pem_pkcs8().unwrap()]
+    {
         let made = VerificationKey::from_secret(&secret, &[SigningAlgorithm::HS256]);
         assert_eq!(made.err(), Some(KeyError::KeyAsSecret));
     }

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a scene stops at the first surprise")]
 
 pub mod relay;
+pub mod servers;
 
 use crate::common::Redis;
 use std::future::Future;

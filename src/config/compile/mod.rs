@@ -77,6 +77,7 @@ pub fn compile(written: Written, environment: &dyn Environment, faults: &mut Fau
     let store = store::compile(&written, &mut bench);
     let server = server::compile(&written, bench.faults);
     let dpop_nonces = server::dpop_nonces(&written, &mut bench);
+    let verdicts = server::verdicts(&written, bench.faults);
     let upstreams = upstreams::compile(&written, &mut bench);
     let issuers = issuers::compile(&names, &mut bench);
     let rules = routes::compile(&written, &names, bench.faults);
@@ -88,6 +89,7 @@ pub fn compile(written: Written, environment: &dyn Environment, faults: &mut Fau
         upstreams: upstreams?,
         server: server?,
         dpop_nonces,
+        verdicts: verdicts?,
         log: server::log(&written),
         issuers: Registry::new(issuers?),
         routes: rules.as_ref()?.table()?,

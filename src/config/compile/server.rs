@@ -2,6 +2,7 @@
 
 use super::Workbench;
 use crate::authn::DpopNonces;
+use crate::authn::VerdictBounds;
 use crate::config::fault::Faults;
 use crate::config::gather::Written;
 use crate::config::schema::server::Threads;
@@ -12,12 +13,16 @@ use crate::config::{files, secrets};
 use crate::proxy::ServerSettings;
 use crate::telemetry::{LogLevel, LogSettings, LogTarget};
 use std::sync::Arc;
+use std::ops::RangeInclusive;
 use std::time::Duration as Span;
 
 /// The largest request header that may be asked for, in bytes.
 const MAX_HEADER: u64 = 1 << 20;
 /// The smallest, in bytes: less would refuse ordinary browsers.
 const MIN_HEADER: u64 = 4 << 10;
+
+/// How much the cache of opened tokens may hold: less would hardly hold a token for each thread.
+const CACHE_BYTES: RangeInclusive<u64> = 1 << 20..=64 << 30;
 
 /// Compiles `server`.
 pub fn compile(written: &Written, faults: &mut Faults) -> Option<ServerSettings> {
@@ -39,6 +44,20 @@ pub fn compile(written: &Written, faults: &mut Faults) -> Option<ServerSettings>
         idle_timeout: idle_timeout?,
         max_header: max_header?,
     })
+}
+
+/// Compiles `server.verdict_cache`.
+pub fn verdicts(written: &Written, faults: &mut Faults) -> Option<VerdictBounds> {
+    let cache = written.gateway.server.as_ref().and_then(|server| server.verdict_cache.clone()).unwrap_or_default();
+    let base = VerdictBounds::default();
+    let bytes = cache.bytes.map_or(base.bytes, Size::bytes);
+    if !CACHE_BYTES.contains(&bytes) {
+        let site = written.root.key("server").key("verdict_cache").key("bytes");
+        faults.push(&site, "is out of range", "write a size from `1MiB` to `64GiB`, or `entries: 0` for no cache");
+        return None;
+    }
+    let entries = cache.entries.map_or(Some(base.entries), |entries| usize::try_from(entries).ok())?;
+    Some(VerdictBounds { entries, bytes })
 }
 
 /// The time written, or `default`; a fault if it is zero, which would end everything before it begins.

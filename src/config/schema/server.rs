@@ -25,6 +25,19 @@ pub struct Server {
     /// The key under which nonces for DPoP proofs are made, at least 32 bytes, the same for all replicas. Default: a
     /// random one of this process.
     pub dpop_nonce_key: Option<SecretRef>,
+    /// What is remembered of tokens that were opened: that their signature and encryption hold, never for how long.
+    pub verdict_cache: Option<VerdictCache>,
+}
+
+/// The bounds of the cache of opened tokens.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct VerdictCache {
+    /// How many tokens are remembered at most; 0: none. Default: 100000.
+    #[schemars(range(min = 0, max = 10_000_000))]
+    pub entries: Option<u64>,
+    /// How much memory they may take together. Default: 256MiB.
+    pub bytes: Option<Size>,
 }
 
 /// A number of threads.

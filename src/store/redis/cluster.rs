@@ -71,9 +71,18 @@ async fn views(inner: &Arc<Inner>, fleet: &Fleet, round: usize) -> Vec<Node> {
             asked.spawn(async move { timeout(limit, dial_and_view(&inner, &address)).await.ok().flatten() });
         }
     }
+    gather(asked, inner.settings.timeout).await
+}
+
+/// All answers; once there is one, the others have no longer than `grace`.
+async fn gather(mut asked: JoinSet<Option<Vec<Node>>>, grace: Duration) -> Vec<Node> {
     let mut nodes = Vec::new();
-    while let Some(view) = asked.join_next().await {
-        nodes.extend(view.ok().flatten().unwrap_or_default());
+    let mut limit = Duration::MAX;
+    while let Ok(Some(view)) = timeout(limit, asked.join_next()).await {
+        if let Ok(Some(view)) = view {
+            nodes.extend(view);
+            limit = grace;
+        }
     }
     nodes
 }

@@ -84,13 +84,11 @@ impl Sentinel {
             };
             // An error: the connection from the last time is gone; once more, on a new one.
             let Ok(answers) = connection.lane.send(question(service)).await else { continue };
-            match answers.values.first()? {
-                Value::ServerError(error) if error.code() == "NOAUTH" => {}
-                value => {
-                    let named = named(value);
-                    *place = Some(connection);
-                    return named;
-                }
+            let [address, facts] = &answers.values[..] else { return None };
+            if !matches!(address, Value::ServerError(error) if error.code() == "NOAUTH") {
+                let named = named(address, facts);
+                *place = Some(connection);
+                return named;
             }
         }
         None
@@ -102,16 +100,19 @@ impl Sentinel {
     }
 }
 
+/// The address comes from the one command that already tells the new primary while a failover is under way; how recent
+/// that is, from the other.
 fn question(service: &str) -> Pipeline {
-    let mut question = Pipeline::with_capacity(1);
+    let mut question = Pipeline::with_capacity(2);
+    question.cmd("SENTINEL").arg("GET-MASTER-ADDR-BY-NAME").arg(service);
     question.cmd("SENTINEL").arg("MASTER").arg(service);
     question
 }
 
-fn named(value: &Value) -> Option<Named> {
-    let fields: HashMap<String, String> = redis::from_redis_value_ref(value).ok()?;
-    let (host, port) = (fields.get("ip")?.clone(), fields.get("port")?.parse().ok()?);
-    let epoch = fields.get("config-epoch").and_then(|epoch| epoch.parse().ok()).unwrap_or(0);
+fn named(address: &Value, facts: &Value) -> Option<Named> {
+    let (host, port) = redis::from_redis_value_ref(address).ok()?;
+    let facts: HashMap<String, String> = redis::from_redis_value_ref(facts).ok()?;
+    let epoch = facts.get("config-epoch").and_then(|epoch| epoch.parse().ok()).unwrap_or(0);
     Some(Named { epoch, address: Address { host, port } })
 }
 
@@ -125,10 +126,9 @@ mod tests {
 
     #[test]
     fn what_a_sentinel_names_is_read() {
-        let value = reply(&["name", "main", "ip", "10.0.0.5", "port", "6380", "config-epoch", "3"]);
+        let (place, facts) = (reply(&["10.0.0.5", "6380"]), reply(&["ip", "10.0.0.4", "config-epoch", "3"]));
         let address = Address { host: String::from("10.0.0.5"), port: 6380 };
-        assert_eq!(named(&value), Some(Named { epoch: 3, address }));
-        assert_eq!(named(&reply(&["name", "main"])), None);
-        assert_eq!(named(&Value::Nil), None);
+        assert_eq!(named(&place, &facts), Some(Named { epoch: 3, address }));
+        assert_eq!(named(&Value::Nil, &facts), None, "a service that it does not know");
     }
 }

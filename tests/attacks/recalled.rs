@@ -1,0 +1,114 @@
+//! The verdict cache through the decision: what it may remember, and for whom.
+
+use crate::kit::world::NOW;
+use crate::kit::{World, attacks};
+use openssl::bn::{BigNum, BigNumContext};
+use openssl::ec::EcGroup;
+use openssl::nid::Nid;
+use tollgate::clock::UnixTime;
+use tollgate::decision::Reason;
+
+#[test]
+fn a_token_is_opened_once_and_judged_every_time() {
+    let world = World::new();
+    for issuer in ["es", "nest", "direct"] {
+        let token = world.keys.token(issuer).text();
+        let (openings, hits) = (world.observer.openings(), world.observer.hits());
+        let path = format!("/{issuer}");
+        assert!(world.decide(&path, &token).is_ok());
+        let first = world.observer.openings() - openings;
+        assert!(world.decide(&path, &token).is_ok());
+        assert_eq!((world.observer.openings() - openings, world.observer.hits() - hits), (first, 1), "{issuer}");
+        assert_eq!(world.decide_at(NOW + 400, &path, &token).unwrap_err().reason, Reason::Expired, "{issuer}");
+    }
+}
+
+#[test]
+fn a_verdict_is_not_recalled_on_a_route_that_does_not_believe_its_issuer() {
+    let world = World::new();
+    let token = world.keys.token("es").text();
+    assert!(world.decide("/es", &token).is_ok() && world.decide("/several", &token).is_ok());
+    for route in ["/rs", "/ed", "/nameless"] {
+        assert_eq!(world.decide(route, &token).unwrap_err().reason, Reason::UnknownIssuer, "{route}");
+    }
+    for route in ["/nest", "/direct"] {
+        assert_eq!(world.decide(route, &token).unwrap_err().reason, Reason::WrongForm, "{route}");
+    }
+}
+
+#[test]
+fn no_refusal_is_remembered() {
+    let world = World::new();
+    let accepted =
+        ["wrong_audience", "expired", "claim_missing", "not_yet_valid", "issued_in_future", "lifetime_too_long"];
+    for attack in attacks() {
+        let _ = world.decide(&attack.path(), &attack.token(&world.keys));
+        // These fail after the opening, which is all that a verdict speaks of.
+        if !accepted.contains(&attack.reason.label()) {
+            assert_eq!(world.observer.hits(), 0, "{}", attack.name);
+        }
+    }
+    let opened = attacks().iter().filter(|attack| accepted.contains(&attack.reason.label())).count();
+    assert!(world.memory.verdicts.len() <= opened, "{} verdicts", world.memory.verdicts.len());
+}
+
+#[test]
+fn a_verdict_dies_with_the_keys_that_proved_it() {
+    let world = World::new();
+    let token = world.keys.token("es").text();
+    assert!(world.decide("/es", &token).is_ok() && world.decide("/es", &token).is_ok());
+    assert_eq!(world.observer.hits(), 1);
+    world.replace_keys("es", &[world.keys.public("es-2")], 2, None);
+    assert_eq!(world.decide("/es", &token).unwrap_err().reason, Reason::UnknownKey);
+    assert_eq!(world.observer.hits(), 1);
+}
+
+#[test]
+fn a_verdict_dies_when_its_keys_are_too_old_to_be_believed() {
+    let world = World::new();
+    world.replace_keys("es", &[world.keys.public("es")], 2, Some(UnixTime::from_seconds(NOW + 10)));
+    let token = world.keys.token("es").text();
+    assert!(world.decide("/es", &token).is_ok() && world.decide("/es", &token).is_ok());
+    assert_eq!(world.observer.hits(), 1);
+    assert_eq!(world.decide_at(NOW + 10, "/es", &token).unwrap_err().reason, Reason::KeysUnavailable);
+    assert_eq!(world.observer.hits(), 1);
+}
+
+#[test]
+fn a_verdict_of_an_older_configuration_is_not_found() {
+    let mut world = World::new();
+    let token = world.keys.token("es").text();
+    assert!(world.decide("/es", &token).is_ok() && world.decide("/es", &token).is_ok());
+    world.snapshot.generation += 1;
+    assert!(world.decide("/es", &token).is_ok());
+    assert_eq!(world.observer.hits(), 1);
+}
+
+#[test]
+fn one_time_routes_neither_ask_nor_fill_the_cache() {
+    let world = World::new();
+    let token = world.keys.token("es").text();
+    assert!(world.decide("/once", &token).is_ok());
+    assert_eq!(world.memory.verdicts.len(), 0);
+    assert!(world.decide("/es", &token).is_ok(), "a route without replay neither reads nor writes");
+    assert_eq!(world.decide("/once", &token).unwrap_err().reason, Reason::Replayed);
+    assert_eq!(world.observer.hits(), 0);
+}
+
+/// (r, n − s) is as good a signature as (r, s): two texts, one token. It is spent by its name, not by its bytes.
+#[test]
+fn the_mirrored_signature_of_a_spent_token_is_spent_too() {
+    let world = World::new();
+    let token = world.keys.token("es");
+    let input = token.signing_input();
+    let signature = token.signature(&input);
+    let (mut n, mut context) = (BigNum::new().unwrap(), BigNumContext::new().unwrap());
+    EcGroup::from_curve_name(Nid::X9_62_PRIME256V1).unwrap().order(&mut n, &mut context).unwrap();
+    let s = BigNum::from_slice(&signature[32..]).unwrap();
+    let mirrored = [&signature[..32], &(&n - &s).to_vec_padded(32).unwrap()].concat();
+    let (one, other) = (token.under(&signature), token.under(&mirrored));
+    assert_ne!(one, other);
+    assert!(world.decide("/es", &other).is_ok(), "RFC 7518 allows both");
+    assert!(world.decide("/once", &one).is_ok());
+    assert_eq!(world.decide("/once", &other).unwrap_err().reason, Reason::Replayed);
+}
