@@ -54,7 +54,8 @@ impl World {
         let rsa = key(directory.path(), &["--alg", "RSA-OAEP-256"]);
         let ec = key(directory.path(), &["--alg", "ECDH-ES+A256KW"]);
         let secret = key(directory.path(), &["--alg", "dir", "--enc", "A256GCM"]);
-        let recipients = json!({ "rsa": public(&rsa, &["kty", "n", "e"]), "ec": public(&ec, &["kty", "crv", "x", "y"]) });
+        let recipients =
+            json!({ "rsa": public(&rsa, &["kty", "n", "e"]), "ec": public(&ec, &["kty", "crv", "x", "y"]) });
         let place = ProviderPlace::new(directory.path(), &authority, recipients, secret["k"].as_str().unwrap());
         let provider = place.start(jwks);
         let discovered = "keys: { discovery: true }\nfetch: { ca: issuers.pem, cooldown: 1s, timeout: 2s }\n";

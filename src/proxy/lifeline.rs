@@ -36,7 +36,7 @@ impl Lifeline {
     /// Lets the request live for `limit` from now.
     pub(super) fn limit(&self, limit: Duration) {
         let watch = Stopwatch::start();
-        self.set(Some(Box::new(move || limit.checked_sub(watch.elapsed()).filter(|left| !left.is_zero()))));
+        self.follow(Box::new(move || Some(limit.saturating_sub(watch.elapsed())).filter(|left| !left.is_zero())));
     }
 
     /// Lets the request live for as long as `term` says.
@@ -70,11 +70,12 @@ pub(super) async fn guard<T>(lifeline: &Arc<Lifeline>, work: impl Future<Output 
     loop {
         let wait = lifeline.ask()?;
         tokio::select! {
-            // A busy stream yields now and then, so that its end is seen too.
             biased;
             done = &mut work => return Some(done),
             () = lifeline.changed.notified() => {}
-            () = pass(wait) => {}
+            // A busy stream yields when it has used up its share of the thread, and a timer that had to keep to that
+            // share would never be seen to end.
+            () = tokio::task::unconstrained(pass(wait)) => {}
         }
     }
 }
@@ -93,6 +94,17 @@ mod tests {
     #[tokio::test]
     async fn work_without_a_limit_is_done() {
         assert_eq!(guard(&Arc::default(), async { 7 }).await, Some(7));
+    }
+
+    #[tokio::test]
+    async fn work_within_its_limit_is_done() {
+        let lifeline = Arc::new(Lifeline::default());
+        lifeline.limit(Duration::from_secs(3600));
+        let work = async {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            7
+        };
+        assert_eq!(guard(&lifeline, work).await, Some(7));
     }
 
     #[tokio::test]

@@ -34,6 +34,7 @@ pub struct Config {
     upstreams: Vec<String>,
     routes: Vec<String>,
     more: Vec<String>,
+    pub(super) environment: Vec<(String, String)>,
 }
 
 impl Config {
@@ -54,6 +55,7 @@ impl Config {
             upstreams: vec![],
             routes: vec![],
             more: vec![],
+            environment: vec![],
         }
     }
 
@@ -67,6 +69,11 @@ impl Config {
     pub fn file(self, name: &str, content: impl AsRef<[u8]>) -> Self {
         fs::write(self.directory().join(name), content).unwrap();
         self
+    }
+
+    /// The authority that vouches for the gateway.
+    pub fn authority(&self) -> &Authority {
+        &self.authority
     }
 
     /// The HTTPS listener's address; it is chosen here.
@@ -146,6 +153,13 @@ impl Config {
     #[must_use]
     pub fn block(mut self, yaml: &str) -> Self {
         self.more.push(yaml.to_owned());
+        self
+    }
+
+    /// A variable in the gateway's environment.
+    #[must_use]
+    pub fn environment(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
         self
     }
 

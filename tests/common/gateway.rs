@@ -50,7 +50,7 @@ impl Gateway {
         let file = config.write();
         let output = File::create(log_file(config.directory())).unwrap();
         let mut command = command(config.directory());
-        command.arg("run").arg("-c").arg(file);
+        command.arg("run").arg("-c").arg(file).envs(config.environment.clone());
         command.stdin(Stdio::null()).stdout(output.try_clone().unwrap()).stderr(output);
         let process = Process::start(&mut command);
         Self { config, process }
