@@ -2,6 +2,7 @@
 //! and asking leaves nothing behind.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a scene stops at the first surprise")]
+#![allow(clippy::unnecessary_wraps, reason = "a case's token is an option, and its makers answer what it takes")]
 
 mod common;
 
@@ -69,6 +70,7 @@ fn scene() -> Scene {
         )
     };
     let gateway = Config::new()
+        .store("embedded: { max_entries: 100000 }\nrevocations_file: revocations")
         .issuer(&issuer)
         .file(&key_file, keys)
         .file("decrypt.jwks.json", json!({ "keys": [decryption] }).to_string())
@@ -127,6 +129,14 @@ impl Scene {
         Some(format!("{head}.AAAAAAAAAAAAAAAAAAAAAA"))
     }
 
+    /// A token that somebody took back.
+    fn revoked(&self) -> Option<String> {
+        let claims = self.issuer.claims("alice");
+        let asked = json!({ "issuer": "corp", "jti": claims["jti"] });
+        assert_eq!(self.gateway.admin().post("/api/revocations", &asked).status, 201);
+        Some(self.issuer.sign(&claims))
+    }
+
     /// A good token with another signature.
     fn forged(&self) -> Option<String> {
         let (token, other) = (self.issuer.token("alice"), self.issuer.token("bob"));
@@ -171,6 +181,7 @@ impl Scene {
             case(Reason::IdentityUnencodable, "/plain", self.with("sub", json!("alice\nX-Admin: true"))),
             case(Reason::ReplayUnprovable, "/once", self.with("iat", json!(now - 200))),
             case(Reason::Replayed, "/once", spent),
+            case(Reason::Revoked, "/plain", self.revoked()),
         ]
     }
 
@@ -308,7 +319,7 @@ fn offline_the_command_says_where_memory_would_be_needed() {
     std::fs::write(directory.join("token"), scene.issuer.token("alice")).unwrap();
     let arguments = ["explain", "--url", "https://api.example.test/once", "--token-file", "token", "--json"];
     let output = tollgate(directory, &arguments);
-    let explained: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let explained: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"));
     let result = |stage: &str| {
         let stages = explained["stages"].as_array().unwrap();
         stages.iter().find(|entry| entry["stage"] == stage).map(|entry| entry["result"].clone()).unwrap()

@@ -1,6 +1,7 @@
 //! Log-out notices (OpenID Connect Back-Channel Logout) and tokens that are handed in (RFC 7009), against the real
 //! binary with a real Redis.
 
+#![allow(clippy::float_cmp, reason = "gauges of whole numbers")]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a scene stops at the first surprise")]
 
 mod common;

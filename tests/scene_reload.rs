@@ -119,7 +119,9 @@ fn under_steady_load_no_request_notices_a_reload() {
         until("requests go on", || (served.load(Ordering::Acquire) > before + 8).then_some(()));
     }
     done.store(true, Ordering::Release);
-    workers.into_iter().for_each(|worker| worker.join().expect("no request failed"));
+    for worker in workers {
+        worker.join().expect("no request failed");
+    }
 }
 
 #[test]

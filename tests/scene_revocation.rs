@@ -1,5 +1,6 @@
 //! Revocation across replicas that share a real Redis: enforced everywhere, whatever happens to the store.
 
+#![allow(clippy::float_cmp, reason = "gauges of whole numbers")]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a scene stops at the first surprise")]
 
 mod common;

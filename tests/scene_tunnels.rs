@@ -1,6 +1,6 @@
 //! WebSockets and event streams: opened by a token, and ended with it.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a scene stops at the first surprise")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a scene stops at the first surprise")]
 
 mod common;
 

@@ -1,6 +1,6 @@
 //! Endpoints that die, freeze, dawdle, fall ill, move and come back: only what was in flight on them fails.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a scene stops at the first surprise")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a scene stops at the first surprise")]
 
 mod common;
 
@@ -179,9 +179,8 @@ fn a_one_time_request_that_was_sent_is_never_sent_again() {
     let seen = std::sync::Arc::clone(&sent);
     // Answers nothing: it closes the connection once it has read the request.
     let upstream = Upstream::start_with(move |request| {
-        if request.target == "/once" && seen.fetch_add(1, Ordering::AcqRel) > 0 {
-            panic!("the endpoint breaks down");
-        }
+        let first = request.target != "/once" || seen.fetch_add(1, Ordering::AcqRel) == 0;
+        assert!(first, "the endpoint breaks down");
         Reply { status: 200, fields: vec![], body: vec![] }
     });
     let gateway = gateway(&issuer, &format!("endpoints: [\"{}\"]\nretries: 3", upstream.url())).start();
@@ -294,7 +293,9 @@ impl Names {
     /// Lets `name` stand for `addresses` from now on.
     fn set(&mut self, name: &str, addresses: &[&str]) {
         let mut file = fs::File::create(&self.file).unwrap();
-        addresses.iter().for_each(|address| writeln!(file, "{address} {name}").unwrap());
+        for address in addresses {
+            writeln!(file, "{address} {name}").unwrap();
+        }
         // The library reads it again when its time has changed, which it sees by the second.
         self.written += 10;
         file.set_modified(UNIX_EPOCH + Duration::from_secs(self.written)).unwrap();

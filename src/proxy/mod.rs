@@ -162,7 +162,9 @@ impl ProxyHttp for Gateway {
     /// The header section is complete.
     fn new_ctx(&self) -> Context {
         let lifeline = Lifeline::of_this_task();
-        lifeline.iter().for_each(|lifeline| lifeline.release());
+        if let Some(lifeline) = &lifeline {
+            lifeline.release();
+        }
         let shared = &self.shared;
         let mut context =
             Context::new(shared.generation.load_full(), shared.clock.now(), new_request_id(), &shared.in_flight);

@@ -57,7 +57,9 @@ pub fn revocations(written: &Written, bench: &mut Workbench<'_>) -> Option<Revoc
         return None;
     }
     let path = files::locate(file.as_str(), &place);
-    if path.is_dir() || !path.parent().is_some_and(Path::is_dir) {
+    // A bare name has an empty parent, which stands for the working directory.
+    let holds = |directory: &Path| directory.as_os_str().is_empty() || directory.is_dir();
+    if path.is_dir() || !path.parent().is_some_and(holds) {
         let problem = format!("names {}, where no file can be", path.display());
         bench.faults.push(&place, problem, "name a file in a directory that exists");
         return None;
