@@ -148,7 +148,7 @@ impl Shared {
         file.write_all(lines(&kept).as_bytes())?;
         file.sync_all()?;
         fs::rename(&new, &self.path)?;
-        if let Some(directory) = self.path.parent().filter(|directory| !directory.as_os_str().is_empty()) {
+        if let Some(directory) = self.path.parent() {
             // The rename itself is on the disk only once the directory is.
             File::open(if directory.as_os_str().is_empty() { Path::new(".") } else { directory })?.sync_all()?;
         }
