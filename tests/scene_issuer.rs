@@ -146,6 +146,22 @@ fn a_stopped_provider_takes_no_known_key_away() {
     assert_eq!(world.status("/signed", &unknown_kid(&world, 0)), 401, "an unknown key is 401, not 503");
 }
 
+#[test]
+fn offline_the_command_says_that_fetched_keys_are_not_visible() {
+    let directory = tempfile::tempdir().unwrap();
+    let (world, provider) = World::start(&set(&signing_keys(directory.path())), 0);
+    let here = world.gateway.directory();
+    std::fs::write(here.join("token"), provider.token("ES256")).unwrap();
+    let asked = ["explain", "--json", "--url", "https://api.example.test/signed", "--token-file", "token"];
+    let result = |arguments: &[&str]| {
+        let explained: Value = serde_json::from_slice(&tollgate(here, arguments).stdout).unwrap();
+        let stages = explained["stages"].as_array().unwrap().clone();
+        stages.into_iter().find(|entry| entry["stage"] == "token").unwrap()["result"].clone()
+    };
+    assert_eq!(result(&asked), "not_visible");
+    assert_eq!(result(&[&asked[..], &["--live"]].concat()), "passed");
+}
+
 /// A token of the provider's issuer under a `kid` that it never had.
 fn unknown_kid(world: &World, number: usize) -> String {
     let stranger = Issuer::new("stranger", "ES256");

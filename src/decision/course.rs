@@ -143,13 +143,17 @@ impl<'c> Course<'c> {
                 self.issuer = refused.issuer;
                 self.want_newer_keys(refused);
                 let name = self.snapshot.issuer_name(refused.issuer);
+                if refused.error == token::TokenError::KeysUnavailable && matches!(self.memory, Memory::Absent) {
+                    // Keys that are fetched are in the memory of a running gateway alone.
+                    self.trace.note(Stage::Token, StageResult::NotVisible, || format!("needs the keys of {name}"));
+                    return Err(Reason::KeysUnavailable);
+                }
                 Err(self
                     .refuse(Stage::Token, Reason::from(refused.error), || format!("{}; issuer: {name}", refused.error)))
             }
         }
     }
 
-    /// Opens the token, or recalls the verdict on these very bytes. One-time tokens come once: they go past the cache.
     /// A real request that lacks a key lets the issuer's keys be fetched again, and does not wait; `explain` lets
     /// nothing be fetched.
     fn want_newer_keys(&self, refused: token::Refused) {
@@ -159,6 +163,7 @@ impl<'c> Course<'c> {
         }
     }
 
+    /// Opens the token, or recalls the verdict on these very bytes. One-time tokens come once: they go past the cache.
     fn open_or_recall(&self, guard: &Guard, token: &str) -> Result<Opened, token::Refused> {
         let (issuers, now) = (&self.snapshot.issuers, self.facts.now);
         let open = || token::open(issuers, &guard.issuers, token, now, self.observer);

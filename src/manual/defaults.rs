@@ -24,3 +24,6 @@
 //! | `store` | embedded | works without anything else; it forgets on restart, and says so by `replay_unprovable` |
 //! | `server.verdict_cache` | 100 000 tokens, 256 MiB | what is remembered is the cryptography alone; time, audience, binding, revocation and replay are judged on every use |
 //! | `admin.address` | loopback | the admin listener tells what the public must not know |
+//! | `fetch.refresh`, `fetch.cooldown` | 10 m, 30 s | a rotation is seen soon, and a flood of unknown keys costs the issuer two requests a minute |
+//! | `fetch.max_stale` | 24 h | an issuer's outage of a night locks nobody out, and a withdrawn key does not live for ever |
+//! | `fetch.allow_private_addresses` | false | a URL that leads inside is how a gateway is made to fetch what only it can reach |

@@ -15,6 +15,21 @@
 //! **`store_unavailable`.** The store did not answer within `store.redis.timeout`, and the route is `closed`. `/readyz`
 //! and `tollgate_store_degraded` show it. Routes without `replay` are not affected.
 //!
+//! **Reloading.** SIGHUP, `POST /api/reload`, or just the change of a file: `gateway.yaml`, what it includes, and every
+//! key, certificate and secret it names, a swapped Kubernetes volume too. The new configuration is built and checked
+//! aside; a bad one changes nothing and is told in the log, in `tollgate_config_last_reload_success` and, fault by fault,
+//! in `GET /api/status`. Addresses, threads, the store and time-outs need a restart: `needs_restart` names them, and
+//! everything else is applied.
+//!
+//! **Rotating an issuer's keys.** Publish the new key beside the old one, wait longer than `fetch.refresh`, sign with it,
+//! and take the old one away when its last token has expired. A key that is used too early is found all the same: a token
+//! that names an unknown key has the set fetched again, within `fetch.cooldown`. `POST /api/keys/refresh` does it now.
+//!
+//! **Rotating decryption keys.** Add the new key to the JWKS file, let the issuer encrypt to it, take the old one out.
+//!
+//! **An issuer that does not answer.** Its keys go on being believed until `fetch.max_stale`; then its tokens are answered
+//! `keys_unavailable`, and nobody else's are. `tollgate_issuer_keys_age_seconds` and `/readyz` tell in time.
+//!
 //! **Revoking.** `POST /api/revocations` with `{"issuer": NAME, "jti"|"sid"|"client_id": …}`, or `{"issuer", "sub",
 //! "issued_before": UNIX}` for everything a user had until then, or `{"issuer", "issued_before"}` for all tokens of an
 //! issuer whose key leaked. It holds until the last token concerned has expired (`max_lifetime` from now, or
