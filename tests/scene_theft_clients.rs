@@ -11,7 +11,7 @@ use common::{Balancer, Client, Config, DpopClient, Gateway, Issuer, Redis, Share
 use openssl::pkey::{PKey, Private};
 use openssl::x509::X509;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use tempfile::TempDir;
 
 const AUDIENCE: &str = "https://api.example.test";
@@ -30,6 +30,8 @@ struct World {
 }
 
 static WORLD: Shared<World> = Shared::new();
+/// One scene at a time: connections go to the replicas by turns, and a second scene's would take every other turn.
+static TURN: Mutex<()> = Mutex::new(());
 
 fn world() -> Arc<World> {
     WORLD.get(|| {
@@ -141,6 +143,7 @@ fn assert_all_passed(library: &str, told: &Told) {
 
 #[test]
 fn libraries_prove_possession_through_two_replicas_nonce_dance_included() {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let world = world();
     for library in CALLERS {
         let before = world.allowed("orders");
@@ -165,6 +168,7 @@ fn libraries_prove_possession_through_two_replicas_nonce_dance_included() {
 
 #[test]
 fn libraries_use_certificate_bound_tokens_through_two_replicas() {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let world = world();
     let path = "/certified/17";
     let thief = world.clients.issue(&["thief"]);
