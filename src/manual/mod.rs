@@ -6,7 +6,9 @@
 //! - [`reasons`] – the closed list of refusals
 //! - [`metrics`] – everything that is counted
 //! - [`operations`] – what the operator of a gateway does, and in which order
+//! - [`alerts`] – what each alert means, and what to do
 
+pub mod alerts;
 pub mod defaults;
 pub mod metrics;
 pub mod operations;
