@@ -131,7 +131,7 @@ pub struct Request<'r> {
 }
 
 impl Request<'_> {
-    /// `{method, host, path, headers}`; header names in lower case, several fields of a name joined by `, `
+    /// `{method, host, path, headers}`; the path with `@`, `:` and their like plain, however they came; header names in lower case, several fields of a name joined by `, `
     /// (RFC 9110 §5.3), credentials left out.
     fn value(&self) -> Value {
         let mut headers: HashMap<String, String> = HashMap::new();
@@ -150,7 +150,7 @@ impl Request<'_> {
         let fields: HashMap<String, Value> = HashMap::from([
             ("method".to_owned(), Value::from(self.facts.method.as_str())),
             ("host".to_owned(), Value::from(self.host.as_str())),
-            ("path".to_owned(), Value::from(self.path.as_str())),
+            ("path".to_owned(), Value::from(&*self.path.plain())),
             ("headers".to_owned(), Value::from(headers)),
         ]);
         Value::from(fields)

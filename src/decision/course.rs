@@ -105,6 +105,11 @@ impl<'c> Course<'c> {
     pub(super) fn route(&mut self, host: &Host, path: &CanonicalPath) -> Result<(&'c RoutePolicy, Parameters), Reason> {
         match self.snapshot.routes.find(host, path, self.facts.method) {
             Routed::Nowhere => Err(self.refuse(Stage::Route, Reason::NoRoute, || "no route for this host and path")),
+            Routed::Ambiguous => Err(self.refuse(
+                Stage::Route,
+                Reason::AmbiguousPath,
+                || "as written the path leads to one route, decoded to another",
+            )),
             Routed::WrongMethod(allow) => {
                 self.allow = allow;
                 Err(self.refuse(Stage::Route, Reason::MethodNotAllowed, || "a route, but not for this method"))
