@@ -12,7 +12,7 @@ use common::{Config, Gateway, Issuer, Shared, Upstream};
 static SCENE: Shared<Scene> = Shared::new();
 
 /// Paths without one meaning. Every row of the matrix of the manual, at the start, in the middle and at the end.
-const TRICKS: [&str; 53] = [
+const TRICKS: [&str; 58] = [
     // An escape of an unreserved character.
     "/%61dmin",
     "/%61%64%6d%69%6e",
@@ -60,6 +60,11 @@ const TRICKS: [&str; 53] = [
     "/admin;x",
     "/admin;",
     "/public/a;b=c",
+    "/public/..%3B/admin",
+    "/public/..%3badmin",
+    "/public%3B/admin",
+    "/admin%3B",
+    "/public/a%3Bb=c",
     // Empty segments.
     "//admin",
     "/public//admin",

@@ -25,7 +25,7 @@ pub enum AmbiguousPath {
     /// A segment `.` or `..`, spelled in any way.
     #[error("has a dot segment")]
     DotSegment,
-    /// A matrix parameter: some servers cut a segment at `;`.
+    /// A matrix parameter, plain or escaped: some servers cut a segment at `;`.
     #[error("has a semicolon")]
     Semicolon,
     /// A byte outside RFC 3986 §3.3: backslash, control byte, raw non-ASCII, `#`, …
@@ -146,6 +146,8 @@ fn check_plain(byte: u8) -> Result<(), AmbiguousPath> {
 fn check_escape(value: u8, behind: &[u8]) -> Result<(), AmbiguousPath> {
     match value {
         b'/' | b'\\' => Err(AmbiguousPath::EscapedSlash),
+        // Whoever decodes it on the way makes a matrix parameter of it for whoever comes next.
+        b';' => Err(AmbiguousPath::Semicolon),
         0..=0x1f | 0x7f => Err(AmbiguousPath::EscapedControl),
         b'.' => Err(AmbiguousPath::DotSegment),
         b'%' if escape_value(behind).is_ok() => Err(AmbiguousPath::DoubleEscape),
@@ -229,6 +231,8 @@ mod tests {
             ("/a%2eb", DotSegment),
             ("/..;/x", Semicolon),
             ("/a;x=1", Semicolon),
+            ("/..%3B/x", Semicolon),
+            ("/a%3bx=1", Semicolon),
             ("/a\\b", ForbiddenByte),
             ("/a b", ForbiddenByte),
             ("/a\tb", ForbiddenByte),
