@@ -27,7 +27,7 @@ const SPELLINGS: [&str; 12] = [
     "X+User|Id",
 ];
 /// Headers that no client may send on to an upstream, although no route declares them.
-const NEVER_FORWARDED: [&str; 9] = [
+const NEVER_FORWARDED: [&str; 10] = [
     "DPoP",
     "Client-Cert",
     "X-Real-IP",
@@ -37,6 +37,7 @@ const NEVER_FORWARDED: [&str; 9] = [
     "X-Original-URL",
     "X-Rewrite-URL",
     "X_Original_URL",
+    "Proxy",
 ];
 
 struct Scene {

@@ -14,6 +14,9 @@ const OVERRIDES: [&str; 5] =
 /// Headers that carry credentials, or claim who the client is; dropped unless a route keeps the token.
 const CREDENTIALS: [&str; 5] = ["authorization", "proxy-authorization", "dpop", "client-cert", "client-cert-chain"];
 
+/// CGI hands `Proxy` to a program as `HTTP_PROXY`, which its HTTP client takes for the proxy to use (CVE-2016-5385).
+const HTTPOXY: &str = "proxy";
+
 /// The set of names to strip, the same for every route: a header that is an identity on one route is a forgery on all
 /// others.
 #[derive(Clone, Debug, Default)]
@@ -28,7 +31,7 @@ impl Firewall {
     pub fn new<'a>(headers: impl IntoIterator<Item = &'a str>, patterns: impl IntoIterator<Item = &'a str>) -> Self {
         let mut firewall = Self::default();
         firewall.names.extend(OVERRIDES.map(str::to_owned));
-        firewall.names.insert("x-real-ip".to_owned());
+        firewall.names.extend(["x-real-ip", HTTPOXY].map(str::to_owned));
         firewall.names.extend(headers.into_iter().map(fold));
         for pattern in patterns {
             match pattern.strip_suffix('*') {
@@ -81,7 +84,7 @@ mod tests {
         ] {
             assert!(firewall.strips(name), "{name}");
         }
-        for name in ["X-User", "X-User-Id2", "Accept", "X-Request-Id"] {
+        for name in ["X-User", "X-User-Id2", "Accept", "X-Request-Id", "Proxy-Status"] {
             assert!(!firewall.strips(name), "{name}");
         }
     }
@@ -89,7 +92,8 @@ mod tests {
     #[test]
     fn overrides_of_method_and_path_are_stripped_everywhere() {
         let firewall = Firewall::new([], []);
-        for name in ["X-HTTP-Method-Override", "x_http_method", "X-Original-URL", "X-Rewrite-Url", "X-Real-IP"] {
+        for name in ["X-HTTP-Method-Override", "x_http_method", "X-Original-URL", "X-Rewrite-Url", "X-Real-IP", "Proxy"]
+        {
             assert!(firewall.strips(name), "{name}");
         }
     }
