@@ -59,6 +59,10 @@ fn scene() -> Arc<Scene> {
                  \x20   X-User-Roles: { claim: /realm_access/roles, format: comma }\n  strip: [X-Legacy-*]",
             )
             .route("name: reports\nmatch: { path: \"/reports/{*rest}\" }\nupstream: echo\naccess: { issuers: [corp] }")
+            .route(
+                "name: accounts\nmatch: { path: \"/accounts/{*rest}\" }\nupstream: echo\n\
+                 access: { issuers: [corp], when: 'request.headers[\"x-account\"] == claims.sub' }",
+            )
             .route("name: public\nmatch: { path: \"/public/{*rest}\" }\nupstream: echo\naccess: public")
             .start();
         Scene { gateway, issuer, upstream }
@@ -196,4 +200,29 @@ fn patterns_and_credentials_and_overrides_are_stripped_on_every_route() {
         }
         assert!(!String::from_utf8_lossy(&request.raw_head).contains("mallory"), "{route}");
     }
+}
+
+#[test]
+fn a_name_with_an_underscore_goes_no_further() {
+    let request = scene().forwarded("/public/underscores", &[("API_Key", "a"), ("X_Account", "b"), ("X-Kept", "c")]);
+    assert_eq!(all_values(&request, "API-Key"), [""; 0]);
+    assert_eq!(all_values(&request, "X-Account"), [""; 0]);
+    assert_eq!(request.values("X-Kept"), ["c"]);
+}
+
+#[test]
+fn a_condition_judges_what_the_upstream_gets() {
+    let scene = scene();
+    let bearer = scene.bearer();
+    let own = [("Authorization", bearer.as_str()), ("X-Account", "alice")];
+    let honest = scene.forwarded("/accounts/honest", &[own[0], own[1], ("X_Account", "victim")]);
+    assert_eq!(all_values(&honest, "X-Account"), ["alice"], "CGI and WSGI see one value");
+    for (name, value) in
+        [("X-Account", "victim"), ("X-Account", "victim\u{a0}"), ("Connection", "X-Account"), ("X.Account", "victim")]
+    {
+        let fields = [own[0], own[1], (name, value)];
+        let answer = scene.gateway.client().request("GET", "/accounts/spoofed", &fields, b"");
+        assert_eq!(answer.status, 403, "{name}: {value}: {}", answer.text());
+    }
+    assert!(scene.upstream.requests().iter().all(|request| request.target != "/accounts/spoofed"));
 }

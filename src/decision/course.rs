@@ -1,7 +1,8 @@
 //! One request's course through the decision: each step is one method, and leaves its line in the trace.
 
-use super::authorize::{Request, has_scopes};
+use super::authorize::has_scopes;
 use super::trace::{Stage, StageResult, Trace};
+use super::visible::Request;
 use super::{Access, Challenge, ChallengeKind, Denial, Endpoint, Guard, Memory, Reason, RoutePolicy, Snapshot};
 use crate::authn::binding::{self, BindingError, BindingRule, Presented, ProofOfPossession};
 use crate::authn::replay::{self, NotReplayed, ReplayMode};
@@ -285,7 +286,7 @@ impl<'c> Course<'c> {
             return Err(self.refuse(Stage::Authorization, Reason::InsufficientScope, || format!("asked: {wanted}")));
         }
         if let Some(when) = &guard.when {
-            let request = Request { facts: self.facts, host, path, parameters };
+            let request = Request { facts: self.facts, host, path, parameters, firewall: &self.snapshot.firewall };
             if !when.holds(claims, &request) {
                 return Err(self.refuse(Stage::Authorization, Reason::ConditionFalse, || when.source().to_owned()));
             }

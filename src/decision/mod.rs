@@ -11,6 +11,7 @@ pub mod trace;
 
 mod cause;
 mod course;
+mod visible;
 
 pub use authorize::{Condition, ConditionError};
 pub use challenge::Challenge;
@@ -20,6 +21,7 @@ pub use policy::{Access, Endpoint, Endpoints, Guard, RoutePolicy, Scopes, Upstre
 pub use redirect::redirect;
 pub use snapshot::Snapshot;
 pub use trace::{Stage, StageResult, Trace};
+pub use visible::Request;
 
 use crate::authn::{ProofKeys, ReplayGuard, Revocations, VerdictCache};
 use crate::observe::Observer;

@@ -19,6 +19,7 @@
 //! | `server.dpop_nonce_key` | random, of this process | one gateway needs no more; several must share one, or clients dance at every change of replica |
 //! | `identity.token` | `drop` | a backend that never sees the token can't leak it |
 //! | `headers.*.encoding` | `reject` | a value that two programs read differently is not an identity |
+//! | a client's header with `_` in its name | dropped | CGI, WSGI and their like can't tell `X_Account` from `X-Account`; nginx drops such names too |
 //! | `tls.unknown_sni` | `reject` | a client that asks for another name wants another server |
 //! | `tls.min_version` | 1.2 | older versions have known breaks (RFC 8996) |
 //! | `store` | embedded | works without anything else; it forgets on restart, and says so by `replay_unprovable` |
