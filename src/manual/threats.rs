@@ -113,6 +113,7 @@
 //! | one stolen proof sent to two replicas at once | both ask one store, in one atomic step | `a_proof_presented_to_both_replicas_at_once_is_accepted_once` in `tests/scene_theft_dpop.rs` |
 //! | a stolen token over another client's certificate | `cnf.x5t#S256` must be the certificate of this very connection | `a_stolen_token_over_another_clients_certificate` in `tests/scene_theft_mtls.rs`, `tests/theft.rs` |
 //! | a certificate that was revoked, or that the client tells about itself in `Client-Cert` | a list of revocations that must be current; the field counts from trusted proxies alone | `tests/scene_theft_mtls.rs` |
+//! | a certificate that is revoked, or ends, while its connection is kept busy | it counts as long as a handshake would accept it now: verified again when lists or authorities change, and every minute | `a_certificate_that_is_revoked_counts_no_more_on_connections_that_are_open` in `tests/scene_theft_mtls.rs`, `a_certificate_that_ends_counts_no_more_on_connections_that_are_open` in `tests/scene_theft_mtls.rs` |
 //! | client certificates outlived by resumed sessions (CVE-2025-23419) | a listener that asks for certificates never resumes | `sessions_of_a_listener_with_certificates_are_never_resumed` in `tests/scene_theft_mtls.rs` |
 //! | a hijacked login that is good enough for reading | step-up: `acr`, `auth_time` and `amr` per route and method | `a_weak_or_old_authentication_is_asked_to_step_up` in `tests/scene_theft_mtls.rs`, `tests/theft.rs` |
 

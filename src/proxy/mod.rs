@@ -88,7 +88,7 @@ impl Gateway {
     /// Asks the one decision.
     async fn judge(&self, session: &ServerSession, context: &mut Context) -> Result<Permit, Denial> {
         ingress::check_framing(session, self.shared.settings.max_header)?;
-        let arrival = context.arrival.insert(Arrival::of(session, &self.shared.listeners));
+        let arrival = context.arrival.insert(Arrival::of(session, &self.shared.listeners, context.time));
         let facts = arrival.facts(session.req_header(), context.time)?;
         let memory = Memory::Live(&self.shared.memory);
         decide(&context.generation.snapshot, memory, &facts, &*self.shared.metrics, &mut Trace::off()).await
@@ -96,7 +96,7 @@ impl Gateway {
 
     /// Answers a request that is not forwarded, or whose forwarding failed.
     async fn refuse(&self, session: &mut ServerSession, context: &mut Context, denial: Denial) {
-        let arrival = context.arrival.get_or_insert_with(|| Arrival::of(session, &self.shared.listeners));
+        let arrival = context.arrival.get_or_insert_with(|| Arrival::of(session, &self.shared.listeners, context.time));
         let to = respond::Addressee { request_id: context.request_id.as_str(), encrypted: arrival.transport.encrypted };
         if respond::refuse(session, &denial, to).await.is_err() {
             session.set_keepalive(None);
@@ -109,7 +109,7 @@ impl Gateway {
         if let Err(reason) = ingress::check_framing(session, self.shared.settings.max_header) {
             return self.refuse(session, context, reason.into()).await;
         }
-        let arrival = context.arrival.insert(Arrival::of(session, &self.shared.listeners));
+        let arrival = context.arrival.insert(Arrival::of(session, &self.shared.listeners, context.time));
         let to = respond::Addressee { request_id: context.request_id.as_str(), encrypted: arrival.transport.encrypted };
         let status = healthz::status(self.shared.draining.load(Ordering::Acquire));
         if respond::acknowledge(session, status, to).await.is_err() {

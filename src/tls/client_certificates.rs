@@ -2,12 +2,12 @@
 //! (RFC 8705 §3); the binding proves nothing unless the certificate was verified in this very handshake.
 
 use openssl::error::ErrorStack;
-use openssl::sha::sha256;
+use openssl::sha::{Sha256, sha256};
 use openssl::ssl::{SslContextBuilder, SslFiletype, SslOptions, SslRef, SslSessionCacheMode, SslVerifyMode};
-use openssl::stack::Stack;
+use openssl::stack::{Stack, StackRef};
 use openssl::x509::store::{X509Lookup, X509Store, X509StoreBuilder};
 use openssl::x509::verify::X509VerifyFlags;
-use openssl::x509::{X509, X509Name, X509VerifyResult};
+use openssl::x509::{X509, X509Name, X509Ref, X509StoreContext};
 use pingora::tls::ext;
 use std::fmt;
 use std::path::Path;
@@ -26,6 +26,7 @@ pub struct ClientCertificates {
     mode: ClientCertificateMode,
     authorities: Vec<X509>,
     trusted: X509Store,
+    basis: [u8; 32],
 }
 
 /// Why authorities or revocations can't be used.
@@ -41,24 +42,38 @@ pub enum ClientCertificatesError {
 
 impl ClientCertificates {
     /// Certificates issued by one of `authorities`, an intermediate one included, and not revoked by the lists in the
-    /// PEM file `crl`. With such a file a certificate passes only while its issuer's list is there and current
+    /// PEM file `crl`, whose content is given beside its name. With such a file a certificate passes only while its issuer's list is there and current
     /// (RFC 5280 §6.3).
     pub fn new(
         mode: ClientCertificateMode,
         authorities: Vec<X509>,
-        crl: Option<&Path>,
+        crl: Option<(&Path, &[u8])>,
     ) -> Result<Self, ClientCertificatesError> {
         let mut store = trust(&authorities).map_err(|_| ClientCertificatesError::Authorities)?;
-        if let Some(path) = crl {
+        if let Some((path, _)) = crl {
             revoke(&mut store, path).map_err(|_| ClientCertificatesError::Revocations)?;
         }
-        Ok(Self { mode, authorities, trusted: store.build() })
+        let lists = crl.map_or(&[][..], |(_, pem)| pem);
+        let basis = basis_of(&authorities, lists).map_err(|_| ClientCertificatesError::Authorities)?;
+        Ok(Self { mode, authorities, trusted: store.build(), basis })
     }
 
     /// Whether a client may come without one.
     #[must_use]
     pub fn mode(&self) -> ClientCertificateMode {
         self.mode
+    }
+
+    /// What the verification of a certificate rests on: two that are equal verify the same ones.
+    pub(super) fn basis(&self) -> [u8; 32] {
+        self.basis
+    }
+
+    /// True when a handshake would accept `leaf` now, on its way over certificates of `chain`.
+    pub(super) fn verifies(&self, leaf: &X509Ref, chain: &StackRef<X509>) -> bool {
+        let verified = X509StoreContext::new()
+            .and_then(|mut context| context.init(&self.trusted, leaf, chain, |it| it.verify_cert()));
+        verified.unwrap_or(false)
     }
 
     /// Makes `context` ask for certificates, and never resume a session: a resumed one would keep a certificate that was
@@ -86,10 +101,14 @@ impl ClientCertificates {
     }
 }
 
-/// SHA-256 over the DER form of the certificate that a finished handshake has verified (RFC 8705 §3.1).
-pub(super) fn verified_digest(ssl: &SslRef) -> Option<[u8; 32]> {
-    let certificate = ssl.peer_certificate().filter(|_| ssl.verify_result() == X509VerifyResult::OK)?;
-    certificate.to_der().ok().map(|der| sha256(&der))
+/// SHA-256 over everything that a verification rests on.
+fn basis_of(authorities: &[X509], lists: &[u8]) -> Result<[u8; 32], ErrorStack> {
+    let mut hash = Sha256::new();
+    for authority in authorities {
+        hash.update(&sha256(&authority.to_der()?));
+    }
+    hash.update(lists);
+    Ok(hash.finish())
 }
 
 fn trust(authorities: &[X509]) -> Result<X509StoreBuilder, ErrorStack> {

@@ -40,7 +40,7 @@ pub fn certificates(
     };
     let authorities = certificates::stack(ca, &site.key("ca"), bench);
     let crl = written.crl.as_ref().and_then(|path| revocations(path, &site.key("crl"), bench));
-    match ClientCertificates::new(mode, authorities?, crl.as_deref()) {
+    match ClientCertificates::new(mode, authorities?, crl.as_ref().map(|(path, pem)| (&**path, &**pem))) {
         Ok(clients) => Some(Arc::new(clients)),
         Err(error) => {
             bench.faults.push(site, error.to_string(), "name PEM files with certificates and with their lists");
@@ -59,8 +59,8 @@ fn unused(written: &Written, site: &Site, bench: &mut Workbench<'_>) {
     }
 }
 
-/// Where the lists of revoked certificates stand; `None` after a fault.
-fn revocations(path: &FilePath, site: &Site, bench: &mut Workbench<'_>) -> Option<PathBuf> {
+/// Where the lists of revoked certificates stand, and what they say; `None` after a fault.
+fn revocations(path: &FilePath, site: &Site, bench: &mut Workbench<'_>) -> Option<(PathBuf, Vec<u8>)> {
     let pem = bench.file(path.as_str(), MAX_CRL, site)?;
     let Ok(list) = X509Crl::from_pem(&pem) else {
         let problem = format!("names {path}, which holds no readable list of revoked certificates");
@@ -72,7 +72,7 @@ fn revocations(path: &FilePath, site: &Site, bench: &mut Workbench<'_>) -> Optio
     if ended {
         bench.warn(site, "is out of date: every client certificate is refused until it is renewed");
     }
-    Some(files::locate(path.as_str(), site))
+    Some((files::locate(path.as_str(), site), pem))
 }
 
 /// The proxies that are believed, and whether they tell certificates; `None` after a fault.
