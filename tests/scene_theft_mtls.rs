@@ -172,6 +172,30 @@ fn a_revoked_or_foreign_certificate_is_worth_less_than_none() {
 }
 
 #[test]
+fn a_revoked_authority_between_root_and_client_takes_its_certificates_along() {
+    let (issuer, upstream, root) = (Issuer::new("corp", "ES256"), Upstream::start(), Authority::new("Root"));
+    let (sound, stolen) = (root.subordinate("Sound"), root.subordinate("Stolen"));
+    let (good, forged) = (sound.issue(&["good"]), stolen.issue(&["forged"]));
+    let authorities = [root.pem(), sound.pem(), stolen.pem()].concat();
+    let lists =
+        |revoked: &[&X509]| [root.revocations(revoked), sound.revocations(&[]), stolen.revocations(&[])].concat();
+    let gateway = config(&issuer, &upstream, "")
+        .client_certificates("optional", &root, ", crl: clients.crl")
+        .file("clients.pem", authorities)
+        .file("clients.crl", lists(&[]))
+        .start();
+    let get = |identity: &Identity| {
+        let token = bound_token(&issuer, identity);
+        let connection = gateway.client().certificate(identity).connect();
+        connection.and_then(|mut connection| connection.get(PATH, Some(&token))).map(|answer| answer.status)
+    };
+    assert_eq!((get(&good).unwrap(), get(&forged).unwrap()), (200, 200));
+    std::fs::write(gateway.directory().join("clients.crl"), lists(&[&stolen.certificate])).unwrap();
+    common::until("the list is in force", || get(&forged).is_err().then_some(()));
+    assert_eq!(get(&good).unwrap(), 200);
+}
+
+#[test]
 fn a_certificate_that_is_revoked_counts_no_more_on_connections_that_are_open() {
     let (issuer, upstream, clients) = (Issuer::new("corp", "ES256"), Upstream::start(), Authority::new("Clients"));
     let (good, stolen) = (clients.issue(&["good"]), clients.issue(&["stolen"]));

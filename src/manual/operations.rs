@@ -57,5 +57,6 @@
 //! new key costs every client one more round trip, and nothing else.
 //!
 //! **Client certificates.** `crl` must hold a current list of every authority that issues certificates: where it is
-//! missing or out of date, every certificate of that authority is refused. A revocation acts on handshakes: a
-//! connection that stands keeps the certificate it was opened with, for as long as it lasts.
+//! missing or out of date, every certificate of that authority is refused. Where the list of every authority's own issuer
+//! is there too (a root's is by the root itself), authorities between are looked up as well; `check` names what lacks. A
+//! connection that stands keeps its certificate only as long as a handshake would accept it.

@@ -1,16 +1,18 @@
 //! Certificates of clients: who is asked for one, and who must have issued it. A token can be bound to one
 //! (RFC 8705 §3); the binding proves nothing unless the certificate was verified in this very handshake.
 
+use openssl::asn1::Asn1Time;
 use openssl::error::ErrorStack;
 use openssl::sha::{Sha256, sha256};
 use openssl::ssl::{SslContextBuilder, SslFiletype, SslOptions, SslRef, SslSessionCacheMode, SslVerifyMode};
 use openssl::stack::{Stack, StackRef};
 use openssl::x509::store::{X509Lookup, X509Store, X509StoreBuilder};
 use openssl::x509::verify::X509VerifyFlags;
-use openssl::x509::{X509, X509Name, X509Ref, X509StoreContext};
+use openssl::x509::{X509, X509Crl, X509Name, X509NameRef, X509Ref, X509StoreContext, X509StoreContextRef};
 use pingora::tls::ext;
+use std::cmp::Ordering;
 use std::fmt;
-use std::path::Path;
+use std::path::PathBuf;
 
 /// Whether a client may come without a certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +31,41 @@ pub struct ClientCertificates {
     basis: [u8; 32],
 }
 
+/// Lists of revoked certificates (RFC 5280 §5), one for each authority, in one PEM file.
+pub struct RevocationLists {
+    path: PathBuf,
+    pem: Vec<u8>,
+    lists: Vec<X509Crl>,
+}
+
+impl RevocationLists {
+    /// The lists in `pem`, which the file at `path` holds; `None` where there is none, or one can't be read.
+    #[must_use]
+    pub fn read(path: PathBuf, pem: Vec<u8>) -> Option<Self> {
+        const END: &str = "-----END X509 CRL-----";
+        let text = std::str::from_utf8(&pem).ok()?;
+        let whole = text.split_inclusive(END).filter(|block| block.ends_with(END));
+        let lists = whole.map(|block| X509Crl::from_pem(block.as_bytes()).ok()).collect::<Option<Vec<_>>>()?;
+        (!lists.is_empty()).then_some(Self { path, pem, lists })
+    }
+
+    /// True when some list has ended by `now`, in seconds since the Unix epoch.
+    #[must_use]
+    pub fn has_ended(&self, now: i64) -> bool {
+        let now = Asn1Time::from_unix(now).ok();
+        let ended = |list: &X509Crl| now.as_ref().zip(list.next_update()).is_some_and(|(now, end)| *end < *now);
+        self.lists.iter().any(ended)
+    }
+
+    /// The first of `authorities` whose own issuer has no list here: nobody can say whether it was revoked.
+    #[must_use]
+    pub fn lacks<'a>(&self, authorities: &'a [X509]) -> Option<&'a X509> {
+        let is_by =
+            |list: &X509Crl, issuer: &X509NameRef| list.issuer_name().try_cmp(issuer).is_ok_and(Ordering::is_eq);
+        authorities.iter().find(|authority| !self.lists.iter().any(|list| is_by(list, authority.issuer_name())))
+    }
+}
+
 /// Why authorities or revocations can't be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ClientCertificatesError {
@@ -41,19 +78,19 @@ pub enum ClientCertificatesError {
 }
 
 impl ClientCertificates {
-    /// Certificates issued by one of `authorities`, an intermediate one included, and not revoked by the lists in the
-    /// PEM file `crl`, whose content is given beside its name. With such a file a certificate passes only while its issuer's list is there and current
-    /// (RFC 5280 §6.3).
+    /// Certificates issued by one of `authorities`, an intermediate one included, and not revoked by `revocations`. With
+    /// such lists a certificate passes only while its issuer's is there and current (RFC 5280 §6.3). The authorities
+    /// between are looked up too, where a list of the issuer of every one of `authorities` is there.
     pub fn new(
         mode: ClientCertificateMode,
         authorities: Vec<X509>,
-        crl: Option<(&Path, &[u8])>,
+        revocations: Option<&RevocationLists>,
     ) -> Result<Self, ClientCertificatesError> {
         let mut store = trust(&authorities).map_err(|_| ClientCertificatesError::Authorities)?;
-        if let Some((path, _)) = crl {
-            revoke(&mut store, path).map_err(|_| ClientCertificatesError::Revocations)?;
+        if let Some(lists) = revocations {
+            revoke(&mut store, lists, &authorities).map_err(|_| ClientCertificatesError::Revocations)?;
         }
-        let lists = crl.map_or(&[][..], |(_, pem)| pem);
+        let lists = revocations.map_or(&[][..], |lists| &lists.pem);
         let basis = basis_of(&authorities, lists).map_err(|_| ClientCertificatesError::Authorities)?;
         Ok(Self { mode, authorities, trusted: store.build(), basis })
     }
@@ -72,7 +109,7 @@ impl ClientCertificates {
     /// True when a handshake would accept `leaf` now, on its way over certificates of `chain`.
     pub(super) fn verifies(&self, leaf: &X509Ref, chain: &StackRef<X509>) -> bool {
         let verified = X509StoreContext::new()
-            .and_then(|mut context| context.init(&self.trusted, leaf, chain, |it| it.verify_cert()));
+            .and_then(|mut context| context.init(&self.trusted, leaf, chain, X509StoreContextRef::verify_cert));
         verified.unwrap_or(false)
     }
 
@@ -121,9 +158,11 @@ fn trust(authorities: &[X509]) -> Result<X509StoreBuilder, ErrorStack> {
     Ok(store)
 }
 
-fn revoke(store: &mut X509StoreBuilder, crl: &Path) -> Result<(), ErrorStack> {
-    store.add_lookup(X509Lookup::file())?.load_crl_file(crl, SslFiletype::PEM)?;
-    store.set_flags(X509VerifyFlags::CRL_CHECK)
+fn revoke(store: &mut X509StoreBuilder, lists: &RevocationLists, authorities: &[X509]) -> Result<(), ErrorStack> {
+    store.add_lookup(X509Lookup::file())?.load_crl_file(&lists.path, SslFiletype::PEM)?;
+    store.set_flags(X509VerifyFlags::CRL_CHECK)?;
+    // Without the lists of all, the library would refuse every certificate below the authority that lacks one.
+    if lists.lacks(authorities).is_none() { store.set_flags(X509VerifyFlags::CRL_CHECK_ALL) } else { Ok(()) }
 }
 
 impl fmt::Debug for ClientCertificates {

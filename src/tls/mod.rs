@@ -7,7 +7,7 @@ pub mod presented;
 pub mod settings;
 
 pub use certificate::{Certificate, CertificateError, CertificateTable};
-pub use client_certificates::{ClientCertificateMode, ClientCertificates, ClientCertificatesError};
+pub use client_certificates::{ClientCertificateMode, ClientCertificates, ClientCertificatesError, RevocationLists};
 pub use handshake::{Handshake, HandshakeResult, OnHandshake, SharedTerms, Terms, TlsSetupError};
 pub use presented::PresentedCertificate;
 pub use settings::{TlsSettings, TlsVersion, UnknownSni};

@@ -9,10 +9,7 @@ use crate::config::schema::listeners::{
 use crate::config::schema::value::FilePath;
 use crate::config::site::Site;
 use crate::proxy::{Network, TrustedProxies};
-use crate::tls::{ClientCertificateMode, ClientCertificates};
-use openssl::asn1::Asn1Time;
-use openssl::x509::X509Crl;
-use std::path::PathBuf;
+use crate::tls::{ClientCertificateMode, ClientCertificates, RevocationLists};
 use std::sync::Arc;
 
 /// The largest file of revoked certificates.
@@ -40,7 +37,16 @@ pub fn certificates(
     };
     let authorities = certificates::stack(ca, &site.key("ca"), bench);
     let crl = written.crl.as_ref().and_then(|path| revocations(path, &site.key("crl"), bench));
-    match ClientCertificates::new(mode, authorities?, crl.as_ref().map(|(path, pem)| (&**path, &**pem))) {
+    let authorities = authorities?;
+    if let Some(authority) = crl.as_ref().and_then(|lists| lists.lacks(&authorities)) {
+        let name = authority.issuer_name().entries().last().and_then(|entry| entry.data().to_string().ok());
+        let weakness = format!(
+            "holds no list of `{}`: an authority between that was revoked is still believed",
+            name.unwrap_or_default()
+        );
+        bench.warn(&site.key("crl"), weakness);
+    }
+    match ClientCertificates::new(mode, authorities, crl.as_ref()) {
         Ok(clients) => Some(Arc::new(clients)),
         Err(error) => {
             bench.faults.push(site, error.to_string(), "name PEM files with certificates and with their lists");
@@ -59,20 +65,18 @@ fn unused(written: &Written, site: &Site, bench: &mut Workbench<'_>) {
     }
 }
 
-/// Where the lists of revoked certificates stand, and what they say; `None` after a fault.
-fn revocations(path: &FilePath, site: &Site, bench: &mut Workbench<'_>) -> Option<(PathBuf, Vec<u8>)> {
+/// The lists of revoked certificates; `None` after a fault.
+fn revocations(path: &FilePath, site: &Site, bench: &mut Workbench<'_>) -> Option<RevocationLists> {
     let pem = bench.file(path.as_str(), MAX_CRL, site)?;
-    let Ok(list) = X509Crl::from_pem(&pem) else {
+    let Some(lists) = RevocationLists::read(files::locate(path.as_str(), site), pem) else {
         let problem = format!("names {path}, which holds no readable list of revoked certificates");
         bench.faults.push(site, problem, "name a PEM file with a CRL of each authority");
         return None;
     };
-    let now = Asn1Time::from_unix(SystemClock.now().as_seconds()).ok();
-    let ended = now.zip(list.next_update()).is_some_and(|(now, end)| *end < now);
-    if ended {
-        bench.warn(site, "is out of date: every client certificate is refused until it is renewed");
+    if lists.has_ended(SystemClock.now().as_seconds()) {
+        bench.warn(site, "is out of date: client certificates are refused until it is renewed");
     }
-    Some((files::locate(path.as_str(), site), pem))
+    Some(lists)
 }
 
 /// The proxies that are believed, and whether they tell certificates; `None` after a fault.
