@@ -99,9 +99,23 @@ pub fn proxies(listener: &Listener, site: &Site, bench: &mut Workbench<'_>) -> O
     let mut networks = Vec::new();
     for (index, written) in list.iter() {
         let network = Network::parse(written.as_str());
-        if network.is_none() {
-            let remedy = "write an address and a prefix that covers it, such as `10.0.0.0/8`";
-            bench.faults.push(&place.index(index), "is no network", remedy);
+        let place = place.index(index);
+        match network {
+            None => {
+                let remedy = "write an address and a prefix that covers it, such as `10.0.0.0/8`";
+                bench.faults.push(&place, "is no network", remedy);
+            }
+            Some(network) if network.is_everybody() => {
+                let remedy = "write the networks of the proxies, such as `10.0.0.0/8`";
+                bench.faults.push(&place, "believes everybody, who could then claim to be anybody", remedy);
+            }
+            Some(network) if network.is_wide() => {
+                bench.warn(
+                    &place,
+                    "reaches beyond private networks: whoever has an address there can claim to be anybody",
+                );
+            }
+            Some(_) => {}
         }
         networks.push(network);
     }
