@@ -4,6 +4,7 @@ use super::generation::Generation;
 use super::ingress::Arrival;
 use super::lifeline::Lifeline;
 use super::tunnel::Tunnel;
+use crate::authn::replay::NotReplayed;
 use crate::clock::{Stopwatch, UnixTime};
 use crate::decision::{Denial, Endpoint, Permit, Reason};
 use crate::issuer::IssuerId;
@@ -62,6 +63,8 @@ pub(super) struct Attempt {
     pub(super) sent: bool,
     /// What gives the claim back, as long as nothing was sent.
     pub(super) receipt: Option<Receipt>,
+    /// True where the request spends something one-time.
+    claimed: bool,
     /// The route and the issuer of the permit, for the record of a failure.
     route: RouteId,
     issuer: Option<IssuerId>,
@@ -98,6 +101,7 @@ impl Context {
             stale: false,
             sent: false,
             receipt: permit.freshness().and_then(|fresh| fresh.receipt().cloned()),
+            claimed: permit.freshness().is_some_and(NotReplayed::has_claimed),
             route: permit.route(),
             issuer: permit.issuer(),
         });
@@ -114,9 +118,9 @@ impl Context {
         }
     }
 
-    /// True when the request spent a one-time token.
+    /// True when the request spent a one-time token or proof, in the store or, on its loss, without it.
     pub(super) fn has_claim(&self) -> bool {
-        self.attempt.as_ref().is_some_and(|attempt| attempt.receipt.is_some())
+        self.attempt.as_ref().is_some_and(|attempt| attempt.claimed)
     }
 
     /// Begins an attempt, and says where to. Without a permit there is none.
