@@ -87,8 +87,11 @@ impl Source for Live {
             readiness.ready &= !snapshot.policies.iter().any(is_closed);
             readiness.reasons.push(format!("the nonce store does not answer: {error}"));
         }
-        let list = &self.shared.memory.revocations;
-        if list.is_stale(self.shared.clock.now()) {
+        let (list, now) = (&self.shared.memory.revocations, self.shared.clock.now());
+        if list.age(now).is_none() {
+            readiness.ready &= !snapshot.policies.iter().any(is_guarded);
+            readiness.reasons.push("the list of revocations could not be had yet".to_owned());
+        } else if list.is_stale(now) {
             readiness.ready &= !snapshot.policies.iter().any(insists_on_revocations);
             readiness.reasons.push("the list of revocations is out of date".to_owned());
         }
@@ -158,6 +161,10 @@ impl Operator for Live {
 fn claims(policy: &RoutePolicy) -> bool {
     let always = |guard: &Guard| guard.replay != ReplayMode::None || guard.binding == BindingRule::Dpop;
     matches!(&policy.access, Access::Guarded(guard) if always(guard))
+}
+
+fn is_guarded(policy: &RoutePolicy) -> bool {
+    matches!(policy.access, Access::Guarded(_))
 }
 
 fn insists_on_revocations(policy: &RoutePolicy) -> bool {

@@ -9,7 +9,7 @@
 //! | `token.max_size` | 8 KiB | larger than any honest access token, small enough to refuse before crypto |
 //! | `access.replay` | `none` | ordinary bearer tokens are presented again and again; one-time use is a contract with the issuer |
 //! | `access.on_loss` | `closed` | a store that can't say whether a token was used has not said that it wasn't |
-//! | `access.revocation` | `required` with `replay`, else `last_known` | who will take no token twice will take no revoked one either; elsewhere an outage of the store must not become one of the gateway |
+//! | `access.revocation` | `required` with `replay`, else `last_known` | who will take no token twice will take no revoked one either; elsewhere an outage of the store must not become one of the gateway. A list that could not be had since the start is not a last known one: until the shared store has answered once, every guarded route answers 503 |
 //! | `store.revocation_max_stale` | 5 m | longer than a failover or a restart of the store, shorter than most tokens live |
 //! | `store.revocations_file` | none | a revocation that is forgotten on restart is a promise broken: without a file it is refused (409) |
 //! | `access.binding` | `if_bound` | a token that its issuer bound to a key is worth nothing without that key, on every route |

@@ -44,7 +44,9 @@
 //! 30 days. A refused notice is answered 400; why stands in the log.
 //!
 //! **A list that may be out of date.** `tollgate_revocation_age_seconds` grows while a replica can't hear the store.
-//! Past `store.revocation_max_stale` routes with `revocation: required` answer 503, others go on by what they know.
+//! Past `store.revocation_max_stale` routes with `revocation: required` answer 503, others go on by what they know. A
+//! replica that could not read the list since its start knows nothing: every guarded route answers 503, and `/readyz`
+//! too, until Redis has answered once. So don't restart replicas while Redis is away.
 //! Redis needs nothing set up; a user with restricted rights needs `+hget +hmget +hset +hincrby +zadd +zscan
 //! +zremrangebyscore +publish +subscribe +eval +evalsha +time` on `~PREFIX*` and the channels `&PREFIX:*`.
 //!
