@@ -56,7 +56,8 @@ fn scene() -> Arc<Scene> {
             .route(
                 "name: orders\nmatch: { path: \"/orders/{*rest}\" }\nupstream: echo\naccess: { issuers: [corp] }\n\
                  identity:\n  headers:\n    X-User-Id: { claim: sub }\n    X-Tenant: { claim: tenant }\n\
-                 \x20   X-User-Roles: { claim: /realm_access/roles, format: comma }\n  strip: [X-Legacy-*]",
+                 \x20   X-User-Roles: { claim: /realm_access/roles, format: comma }\n\
+                 \x20   X-User-Groups: { claim: groups, format: repeat }\n  strip: [X-Legacy-*]",
             )
             .route("name: reports\nmatch: { path: \"/reports/{*rest}\" }\nupstream: echo\naccess: { issuers: [corp] }")
             .route(
@@ -163,6 +164,10 @@ fn a_claim_that_could_smuggle_a_second_value_is_refused() {
         let answer = scene.gateway.client().get("/orders/smuggled", Some(&scene.issuer.sign(&claims)));
         assert_eq!(answer.status, 403, "{roles}: {}", answer.text());
     }
+    let mut claims = scene.issuer.claims("alice");
+    claims["groups"] = json!(["reader", "writer,admin"]);
+    let answer = scene.gateway.client().get("/orders/smuggled", Some(&scene.issuer.sign(&claims)));
+    assert_eq!(answer.status, 403, "whoever joins the fields reads three groups: {}", answer.text());
     assert!(scene.upstream.requests().iter().all(|request| request.target != "/orders/smuggled"));
 }
 
