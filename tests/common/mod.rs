@@ -43,6 +43,7 @@ pub use endpoint::Endpoint;
 pub use gateway::{Gateway, tollgate};
 pub use issuer::Issuer;
 pub use peers::Peers;
+pub use process::{Process, nss_wrapper};
 pub use reason::reason;
 pub use redis::Redis;
 pub use script::Script;
