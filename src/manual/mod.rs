@@ -5,7 +5,9 @@
 //! - [`defaults`] – every default and its reason
 //! - [`reasons`] – the closed list of refusals
 //! - [`operations`] – what the operator of a gateway does, and in which order
+//! - [`alerts`] – what each alert means, and what to do
 
+pub mod alerts;
 pub mod defaults;
 pub mod operations;
 pub mod reasons;
