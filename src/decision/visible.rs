@@ -53,7 +53,7 @@ impl Request<'_> {
             if !self.passes(name) {
                 continue;
             }
-            if *spellings.entry(fold(name.as_str())).or_insert(name) != name {
+            if *spellings.entry(fold(name.as_str()).into_owned()).or_insert(name) != name {
                 return None;
             }
             let text = value.to_str().ok()?;
