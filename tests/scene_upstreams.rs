@@ -208,7 +208,7 @@ fn a_one_time_request_is_sent_once_without_its_store_too() {
     let yaml = format!("endpoints: [\"{}\", \"{}\"]\nretries: 3", upstreams[0].url(), upstreams[1].url());
     let once = |policy: &str| {
         format!(
-            "name: {policy}\nmatch: {{ path: /{policy} }}\nupstream: pool\n\
+            "name: once-{policy}\nmatch: {{ path: /{policy} }}\nupstream: pool\n\
              access: {{ issuers: [corp], replay: once, on_loss: {policy} }}"
         )
     };

@@ -85,6 +85,6 @@
 //! new key costs every client one more round trip, and nothing else.
 //!
 //! **Client certificates.** `crl` must hold a current list of every authority that issues certificates: where it is
-//! missing or out of date, every certificate of that authority is refused. Where the list of every authority's own issuer
-//! is there too (a root's is by the root itself), authorities between are looked up as well; `check` names what lacks. A
-//! connection that stands keeps its certificate only as long as a handshake would accept it.
+//! missing or out of date, every certificate of that authority is refused. Where every authority's own issuer stands in
+//! `ca` and has its list there too (a root is its own issuer), authorities between are looked up as well; `check` names
+//! what lacks. A connection that stands keeps its certificate only as long as a handshake would accept it.

@@ -57,13 +57,23 @@ impl RevocationLists {
         self.lists.iter().any(ended)
     }
 
-    /// The first of `authorities` whose own issuer has no list here: nobody can say whether it was revoked.
+    /// The first of `authorities` of which nobody can say whether it was revoked: its own issuer is none of them, or
+    /// has no list here.
     #[must_use]
     pub fn lacks<'a>(&self, authorities: &'a [X509]) -> Option<&'a X509> {
-        let is_by =
-            |list: &X509Crl, issuer: &X509NameRef| list.issuer_name().try_cmp(issuer).is_ok_and(Ordering::is_eq);
-        authorities.iter().find(|authority| !self.lists.iter().any(|list| is_by(list, authority.issuer_name())))
+        let has_list = |issuer: &X509NameRef| self.lists.iter().any(|list| is_same(list.issuer_name(), issuer));
+        authorities
+            .iter()
+            .find(|authority| !is_named(authority.issuer_name(), authorities) || !has_list(authority.issuer_name()))
     }
+}
+
+fn is_named(issuer: &X509NameRef, authorities: &[X509]) -> bool {
+    authorities.iter().any(|authority| is_same(authority.subject_name(), issuer))
+}
+
+fn is_same(one: &X509NameRef, other: &X509NameRef) -> bool {
+    one.try_cmp(other).is_ok_and(Ordering::is_eq)
 }
 
 /// Why authorities or revocations can't be used.
@@ -80,7 +90,7 @@ pub enum ClientCertificatesError {
 impl ClientCertificates {
     /// Certificates issued by one of `authorities`, an intermediate one included, and not revoked by `revocations`. With
     /// such lists a certificate passes only while its issuer's is there and current (RFC 5280 §6.3). The authorities
-    /// between are looked up too, where a list of the issuer of every one of `authorities` is there.
+    /// between are looked up too, where the issuer of every one of `authorities` is one of them and has a list.
     pub fn new(
         mode: ClientCertificateMode,
         authorities: Vec<X509>,
@@ -153,15 +163,18 @@ fn trust(authorities: &[X509]) -> Result<X509StoreBuilder, ErrorStack> {
     for authority in authorities {
         store.add_cert(authority.clone())?;
     }
-    // Whoever names an intermediate authority means its certificates, not those of all its siblings.
-    store.set_flags(X509VerifyFlags::PARTIAL_CHAIN)?;
+    // Whoever names an intermediate authority alone means its certificates, not those of all its siblings. Beside its
+    // issuer it is one more link, and the chain must not end with it, or nobody would ask whether it was revoked.
+    if !authorities.iter().all(|authority| is_named(authority.issuer_name(), authorities)) {
+        store.set_flags(X509VerifyFlags::PARTIAL_CHAIN)?;
+    }
     Ok(store)
 }
 
 fn revoke(store: &mut X509StoreBuilder, lists: &RevocationLists, authorities: &[X509]) -> Result<(), ErrorStack> {
     store.add_lookup(X509Lookup::file())?.load_crl_file(&lists.path, SslFiletype::PEM)?;
     store.set_flags(X509VerifyFlags::CRL_CHECK)?;
-    // Without the lists of all, the library would refuse every certificate below the authority that lacks one.
+    // Without the lists of all, the library would refuse every certificate below the authority that lacks its issuer's.
     if lists.lacks(authorities).is_none() { store.set_flags(X509VerifyFlags::CRL_CHECK_ALL) } else { Ok(()) }
 }
 

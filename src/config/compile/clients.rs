@@ -41,7 +41,7 @@ pub fn certificates(
     if let Some(authority) = crl.as_ref().and_then(|lists| lists.lacks(&authorities)) {
         let name = authority.issuer_name().entries().last().and_then(|entry| entry.data().to_string().ok());
         let weakness = format!(
-            "holds no list of `{}`: an authority between that was revoked is still believed",
+            "lacks the list of `{}`, or `ca` its certificate: an authority that it has revoked is still believed",
             name.unwrap_or_default()
         );
         bench.warn(&site.key("crl"), weakness);
