@@ -10,6 +10,7 @@ use crate::clock::{Clock, Stopwatch, SystemClock};
 use crate::config::{Loaded, StoreSettings};
 use crate::decision::{Access, Endpoints, Guard, Recollection, RoutePolicy, Snapshot};
 use crate::issuer::{Form, IssuerProfile};
+use crate::limit::LimitMemory;
 use crate::observe::Observer;
 use crate::proxy::{self, Generation, InFlight, ListenerKind, ListenerSettings, Shared};
 use crate::store::{EmbeddedStore, RedisStore, SettingsError, Store};
@@ -40,6 +41,8 @@ const GENERATION: u64 = 1;
 const LOCAL_CLAIMS: usize = 100_000;
 /// How many clients' proof keys are kept imported: some 2 KiB each.
 const PROOF_KEYS: usize = 10_000;
+/// How many counters of rates, and how many of refused tokens: some 100 bytes each.
+const LIMIT_COUNTERS: usize = 200_000;
 /// How often a shutdown looks whether the last request is done.
 const DRAIN_STEP: Duration = Duration::from_millis(20);
 
@@ -111,6 +114,7 @@ impl App {
         let memory = Arc::new(Recollection {
             replay: ReplayGuard::new(store, LOCAL_CLAIMS),
             proof_keys: ProofKeys::new(PROOF_KEYS),
+            limits: LimitMemory::new(LIMIT_COUNTERS),
             verdicts: VerdictCache::new(loaded.verdicts.entries, loaded.verdicts.bytes)?,
         });
         let (listeners, admin_settings, settings) =

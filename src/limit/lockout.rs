@@ -6,7 +6,7 @@ use crate::clock::UnixTime;
 use std::time::Duration;
 
 /// `count` refused tokens within `period` lock a client out for `lock`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct LockoutRule {
     /// How many refusals it takes; at least 1.
     pub count: u32,

@@ -4,7 +4,8 @@ use super::ListenerSettings;
 use crate::authn::mtls::{self, CertificateDigest};
 use crate::clock::UnixTime;
 use crate::decision::Reason;
-use crate::request::{Facts, TransportFacts};
+use crate::request::forwarded::{self, Told};
+use crate::request::{Authority, Facts, RequestId, TransportFacts, UriScheme};
 use crate::tls::Handshake;
 use http::{HeaderMap, Version, header};
 use pingora::http::RequestHeader;
@@ -18,27 +19,37 @@ const MAX_CONNECTION_OPTIONS: usize = 8;
 /// What the connection told, besides the request.
 #[derive(Clone, Debug)]
 pub(super) struct Arrival {
-    /// The peer's address.
+    /// The client: the peer, or whom a proxy of ours names.
     pub client: IpAddr,
     /// What the handshake told.
     pub transport: TransportFacts,
+    /// The identifier a proxy of ours gave the request.
+    pub request_id: Option<RequestId>,
+    /// The scheme and the authority the client used, where a proxy of ours says so.
+    told: (Option<UriScheme>, Option<Authority>),
 }
 
 impl Arrival {
     /// What `session`'s connection told.
     pub(super) fn of(session: &ServerSession, listeners: &[ListenerSettings]) -> Self {
         let peer = session.client_addr().and_then(|address| address.as_inet());
-        let client = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip().to_canonical());
+        let peer = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip().to_canonical());
         let tls = session.digest().and_then(|digest| digest.ssl_digest.as_ref());
         let handshake = tls.and_then(|tls| tls.extension.get::<Handshake>());
         let listener = handshake.and_then(|handshake| listeners.get(handshake.listener));
         let presented = handshake.and_then(|handshake| handshake.client_certificate);
+        let headers = &session.req_header().headers;
+        let trusts = |address: IpAddr| listener.is_some_and(|listener| listener.trusted_proxies.contains(address));
+        let Told { client, scheme, authority } = forwarded::believe(headers, peer, trusts);
+        let request_id = headers.get("x-request-id").filter(|_| trusts(peer)).and_then(|id| id.to_str().ok());
         Self {
             client,
+            request_id: request_id.and_then(RequestId::parse),
+            told: (scheme, authority),
             transport: TransportFacts {
                 encrypted: tls.is_some(),
                 server_name: handshake.and_then(|handshake| handshake.server_name.clone()),
-                client_certificate: client_certificate(client, &session.req_header().headers, listener, presented),
+                client_certificate: client_certificate(peer, headers, listener, presented),
                 public: listener.map(|listener| listener.public).unwrap_or_default(),
             },
         }
@@ -59,9 +70,15 @@ impl Arrival {
         })
     }
 
-    /// The scheme by which the request came.
+    /// The scheme the client used.
     pub(super) fn scheme(&self) -> &'static str {
-        if self.transport.encrypted { "https" } else { "http" }
+        let seen = if self.transport.encrypted { "https" } else { "http" };
+        self.told.0.map_or(seen, UriScheme::as_str)
+    }
+
+    /// The authority the client asked a proxy of ours for.
+    pub(super) fn told_authority(&self) -> Option<String> {
+        self.told.1.as_ref().map(Authority::to_string)
     }
 }
 

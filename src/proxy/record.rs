@@ -2,8 +2,8 @@
 
 use super::context::Context;
 use super::tunnel::Tunnel;
-use super::{Gateway, failure};
-use crate::decision::{Denial, Permit};
+use super::{Gateway, Judged, failure};
+use crate::decision::Denial;
 use crate::telemetry::{AccessLine, Metrics};
 use http::StatusCode;
 use pingora::Error;
@@ -11,9 +11,9 @@ use pingora::protocols::http::ServerSession;
 use std::net::{IpAddr, Ipv4Addr};
 
 /// Notes how long the decision took.
-pub(super) fn decision(context: &Context, judged: &Result<Permit, Denial>) {
+pub(super) fn decision(context: &Context, judged: &Result<Judged, Denial>) {
     let route = match judged {
-        Ok(permit) => Some(permit.route()),
+        Ok(judged) => Some(judged.route()),
         Err(denial) => denial.route,
     };
     context.generation.meter(route).decided(context.watch.elapsed());

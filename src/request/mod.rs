@@ -3,7 +3,9 @@
 pub mod authority;
 pub mod credentials;
 pub mod facts;
+pub mod forwarded;
 pub mod path;
+pub mod proxy_protocol;
 pub mod target_uri;
 
 pub use authority::{Authority, Host};

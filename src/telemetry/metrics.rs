@@ -128,7 +128,8 @@ table! {
     replay_claims IntCounterVec(&[]) "replay_claims_total" ["mode", "result"] "One-time claims: fresh, replayed, unknown or local.";
     claim_releases IntCounterVec(&[]) "claim_releases_total" ["result"] "Claims to be given back, since no byte reached an upstream: released, kept, lost or refused.";
     local_conflicts IntCounterVec(&[]) "local_claim_conflicts_total" [] "Claims made without the store that another replica had made too.";
-    store_seconds HistogramVec(DECISION_BUCKETS) "store_seconds" ["operation"] "One answer of the store: claim, release, peek, probe or connect.";
+    rate_limited IntCounterVec(&[]) "rate_limited_total" ["route", "kind"] "Requests refused by a limit: client, subject, token, route or lockout.";
+    store_seconds HistogramVec(DECISION_BUCKETS) "store_seconds" ["operation"] "One answer of the store: claim, release, peek, count, probe or connect.";
     store_errors IntCounterVec(&[]) "store_errors_total" ["kind"] "Times the store could not answer: timeout, connection, full or refused.";
     store_degraded IntGaugeVec(&[]) "store_degraded" [] "1 while the store does not answer, or can't be relied on.";
     store_epoch GaugeVec(&[]) "store_epoch_timestamp_seconds" [] "Since when the store has not forgotten.";
@@ -274,6 +275,10 @@ impl Observer for Metrics {
 
     fn verdict_cache(&self, result: &'static str) {
         self.families.verdict_cache.with_label_values(&[result]).inc();
+    }
+
+    fn rate_limited(&self, route: &str, kind: &'static str) {
+        self.families.rate_limited.with_label_values(&[route, kind]).inc();
     }
 
     fn store_answered(&self, operation: &'static str, took: Duration) {

@@ -12,7 +12,7 @@ use std::time::Duration;
 use tollgate::authn::{BindingRule, DpopNonces, DpopPolicy, OnLoss, ProofKeys, ReplayGuard, ReplayMode, VerdictCache};
 use tollgate::clock::UnixTime;
 use tollgate::decision::{
-    Access, Condition, Denial, Endpoint, Endpoints, Guard, Memory, Permit, Reason, Recollection, RoutePolicy, Scopes,
+    Access, Condition, Denial, Edge, Endpoint, Endpoints, Guard, Memory, Permit, Reason, Recollection, RoutePolicy, Scopes,
     Snapshot, Trace, UpstreamId, decide,
 };
 use tollgate::identity::{Encoding, Firewall, Format, HeaderRule, IdentityPlan, TokenHandling};
@@ -20,6 +20,7 @@ use tollgate::issuer::{
     AcceptedTypes, Form, IssuerId, IssuerProfile, KeyRing, KeySnapshot, RefetchSignal, Registry, TokenContract,
 };
 use tollgate::jose::{self, ContentEncryption, DecryptionKeySet, KeyAlgorithm, SigningAlgorithm, VerificationKeySet};
+use tollgate::limit::LimitMemory;
 use tollgate::observe::{ClaimResult, Observer};
 use tollgate::request::{Facts, TransportFacts};
 use tollgate::route::{Match, Pattern, RouteId, RouteTable, RouteTableBuilder};
@@ -160,6 +161,7 @@ impl Bench {
             replay: ReplayGuard::new(store, 10),
             verdicts: VerdictCache::new(1000, 1 << 20).unwrap(),
             proof_keys: ProofKeys::new(100),
+            limits: LimitMemory::new(100),
         };
         Self { snapshot, memory, observer: Counting::default(), down, signing_key, decryption_key }
     }
@@ -340,6 +342,7 @@ fn policy(guard: Guard) -> RoutePolicy {
         name: "orders".into(),
         access: Access::Guarded(guard),
         upstream: UpstreamId::new(0),
+        edge: Edge::default(),
         tunnel_beyond_expiry: false,
     }
 }
