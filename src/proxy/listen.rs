@@ -1,6 +1,9 @@
 //! From settings to the engine's services.
 
-use super::guard::{Door, Guard};
+use super::arrivals::Arrivals;
+use super::door::Door;
+use super::guard::Guard;
+use super::places::Places;
 use super::plain::Redirector;
 use super::{Gateway, ListenerKind, ListenerSettings, Shared};
 use crate::telemetry::Metrics;
@@ -31,8 +34,9 @@ pub struct Listening {
 /// All TLS listeners are one service, so that they share the pool of connections to the upstreams.
 pub fn services(listeners: &[ListenerSettings], shared: &Arc<Shared>) -> Result<Listening, TlsSetupError> {
     let mut listening = Listening { services: Vec::new(), certificates: Vec::new() };
-    let door = door(listeners, shared);
-    let mut gateway = Service::new("gateway".to_owned(), door);
+    let settings = &shared.settings;
+    let places = Places::new(settings.max_connections, settings.max_connections_per_client);
+    let mut gateway = Service::new("gateway".to_owned(), Door::new(Guard::new(engine(shared), shared), shared, None));
     let on_handshake = count_handshakes(&shared.metrics);
     for (index, listener) in listeners.iter().enumerate() {
         let address = listener.address.to_string();
@@ -45,12 +49,15 @@ pub fn services(listeners: &[ListenerSettings], shared: &Arc<Shared>) -> Result<
             }
             ListenerKind::Redirect { to } => {
                 let redirector = Redirector::new(Arc::clone(shared), *to);
-                let mut service = Service::new(format!("redirect {}", listener.name), redirector);
+                let door = Door::new(redirector, shared, Some((index, Arc::clone(&places))));
+                let mut service = Service::new(format!("redirect {}", listener.name), door);
                 service.add_tcp(&address);
                 listening.services.push(Box::new(service));
             }
         }
     }
+    let (patience, metrics) = (settings.header_timeout, Arc::clone(&shared.metrics));
+    gateway.endpoints().set_pre_tls_callback(Arc::new(Arrivals::new(listeners, places, patience, metrics)));
     listening.services.push(Box::new(gateway));
     Ok(listening)
 }
@@ -58,13 +65,6 @@ pub fn services(listeners: &[ListenerSettings], shared: &Arc<Shared>) -> Result<
 fn count_handshakes(metrics: &Arc<Metrics>) -> OnHandshake {
     let metrics = Arc::clone(metrics);
     Arc::new(move |version, result| metrics.handshake(version, result.label()))
-}
-
-fn door(listeners: &[ListenerSettings], shared: &Arc<Shared>) -> Door {
-    let settings = &shared.settings;
-    let proxy = engine(shared);
-    let guard = Guard::new(proxy, settings.header_timeout, settings.idle_timeout);
-    Door::new(guard, listeners.iter().map(|listener| &*listener.name), &shared.metrics)
 }
 
 fn engine(shared: &Arc<Shared>) -> HttpProxy<Gateway> {

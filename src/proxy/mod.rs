@@ -3,17 +3,21 @@
 //! [`Gateway`] stands below in the order of the engine's phases; each phase is a few lines that say which room does the
 //! work. A request is decided once, in `request_filter`, and forwarded only under the permit it got there.
 
+mod arrivals;
 mod context;
 mod crossing;
+mod door;
 mod egress;
 mod failure;
 mod generation;
 mod grpc;
 mod guard;
+mod hasty;
 mod healthz;
 mod ingress;
 mod lifeline;
 pub mod listen;
+mod places;
 mod plain;
 mod record;
 mod respond;
@@ -47,7 +51,6 @@ use pingora::protocols::http::ServerSession;
 use pingora::proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorType, Result};
-use std::any::Any;
 use std::os::fd::RawFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -348,10 +351,6 @@ impl ProxyHttp for Gateway {
 
     async fn logging(&self, session: &mut Session, _: Option<&Error>, context: &mut Context) {
         self.record_end(session.as_downstream(), context);
-    }
-
-    fn persist_connection_context(&self, _: &Session, _: &Context) -> Option<Box<dyn Any + Send + Sync>> {
-        Some(Box::new(guard::Reused))
     }
 
     /// The engine's own summary holds path and query.

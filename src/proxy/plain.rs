@@ -94,11 +94,9 @@ impl HttpServerApp for Redirector {
         mut session: ServerSession,
         shutdown: &ShutdownWatch,
     ) -> Option<ReusedHttpStream> {
-        let read = tokio::time::timeout(self.shared.settings.header_timeout, session.read_request()).await;
-        match read {
-            Ok(Ok(true)) => {}
-            // Unreadable as HTTP, silent, or too slow: there is nobody to redirect.
-            Ok(Ok(false) | Err(_)) | Err(_) => return None,
+        // The head is there, and sound: it came through the door.
+        if !matches!(session.read_request().await, Ok(true)) {
+            return None;
         }
         keep_alive(&mut session, self.shared.settings.idle_timeout.as_secs(), *shutdown.borrow());
         self.answer(&mut session).await;

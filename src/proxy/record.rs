@@ -1,14 +1,17 @@
 //! What is counted and logged of a request.
 
 use super::context::Context;
+use super::door::MAX_LINE;
 use super::tunnel::Tunnel;
-use super::{Gateway, Judged, failure};
-use crate::decision::Denial;
-use crate::telemetry::{AccessLine, Metrics};
+use super::{Gateway, Judged, Shared, failure};
+use crate::decision::{Denial, Reason};
+use crate::request::RequestId;
+use crate::telemetry::{AccessLine, Metrics, Outcome};
 use http::StatusCode;
 use pingora::Error;
 use pingora::protocols::http::ServerSession;
 use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
 
 /// Notes how long the decision took.
 pub(super) fn decision(context: &Context, judged: &Result<Judged, Denial>) {
@@ -17,6 +20,39 @@ pub(super) fn decision(context: &Context, judged: &Result<Judged, Denial>) {
         Err(denial) => denial.route,
     };
     context.generation.meter(route).decided(context.watch.elapsed());
+}
+
+/// Counts and logs a request that was refused for its head, before the engine read it.
+pub(super) fn faulty_head(
+    shared: &Shared,
+    request_id: &RequestId,
+    client: IpAddr,
+    head: &[u8],
+    reason: Reason,
+    took: Duration,
+) {
+    let (outcome, status) = (Outcome::refused(reason), reason.status());
+    shared.generation.load().meter(None).count(outcome);
+    shared.metrics.denied(reason.label(), "none", "none");
+    shared.metrics.answered("none", &status.to_string(), took);
+    let line = head.split(|byte| matches!(byte, b'\r' | b'\n')).next().unwrap_or_default();
+    let line = String::from_utf8_lossy(line.get(..MAX_LINE).unwrap_or(line));
+    let mut words = line.split(' ');
+    AccessLine {
+        time: shared.clock.now(),
+        request_id: request_id.as_str(),
+        client,
+        method: words.next().filter(|word| word.len() <= 16).unwrap_or("-"),
+        path: words.next().unwrap_or("-"),
+        route: "none",
+        issuer: "none",
+        status,
+        outcome,
+        reason: Some(reason.label()),
+        upstream: None,
+        duration: took,
+    }
+    .write();
 }
 
 impl Gateway {

@@ -64,6 +64,21 @@ pub(super) async fn acknowledge(session: &mut ServerSession, status: StatusCode,
     write(session, header, Bytes::from(text)).await
 }
 
+/// The answer to a request whose head was refused, as HTTP/1.1 writes it; the connection ends with it.
+pub(super) fn bytes(denial: &Denial, to: Addressee<'_>) -> Vec<u8> {
+    let Ok((header, text)) = answer(denial, Body::Problem, to) else { return Vec::new() };
+    let mut bytes = format!("HTTP/1.1 {} {}\r\n", header.status.as_u16(), title(header.status)).into_bytes();
+    for (name, value) in &header.headers {
+        bytes.extend_from_slice(name.as_str().as_bytes());
+        bytes.extend_from_slice(b": ");
+        bytes.extend_from_slice(value.as_bytes());
+        bytes.extend_from_slice(b"\r\n");
+    }
+    bytes.extend_from_slice(b"connection: close\r\n\r\n");
+    bytes.extend_from_slice(&text);
+    bytes
+}
+
 /// Writes the redirect to `location` (RFC 9110 §15.4.9).
 pub(super) async fn redirect(session: &mut ServerSession, location: &str, to: Addressee<'_>) -> Result<()> {
     keep_or_close(session, Reason::PlaintextToken);

@@ -4,6 +4,7 @@ pub mod authority;
 pub mod credentials;
 pub mod facts;
 pub mod forwarded;
+pub mod framing;
 pub mod path;
 pub mod proxy_protocol;
 pub mod target_uri;

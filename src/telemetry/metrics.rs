@@ -137,7 +137,7 @@ table! {
     store_evicted IntCounterVec(&[]) "store_evicted_keys_total" [] "Keys the store has evicted: each may have been a claim.";
     issuer_keys IntGaugeVec(&[]) "issuer_keys" ["issuer"] "Keys of the issuer that may be believed.";
     tunnels IntGaugeVec(&[]) "tunnels" ["route"] "Open WebSockets, event streams and gRPC calls.";
-    tls_handshakes IntCounterVec(&[]) "tls_handshakes_total" ["version", "result"] "TLS handshakes: done, unknown_name or failed.";
+    tls_handshakes IntCounterVec(&[]) "tls_handshakes_total" ["version", "result"] "TLS handshakes: done, unknown_name, failed, or refused before they began.";
     certificate_expiry IntGaugeVec(&[]) "certificate_expiry_timestamp_seconds" ["name"] "When the certificate for the name expires.";
     connections IntGaugeVec(&[]) "connections" ["listener"] "Open connections.";
     config_generation IntGaugeVec(&[]) "config_generation" [] "The generation of the configuration.";
