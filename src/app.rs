@@ -3,38 +3,51 @@
 //! The engine's own server object is not used: it waits out its whole grace period however idle it is, and goes on
 //! without a listener whose address is taken. Here all services share one runtime, every socket is bound before
 //! anything starts, and a shutdown ends as soon as the last request has its answer.
+//!
+//! The way of a configuration through the files: `edition` makes one ready, `reload` brings it into force under running
+//! requests, `restart` knows what that can't change, `live` shows what is in force; `orders` are the process's signals.
 
-use crate::admin::{self, Admin, Readiness, Source};
-use crate::authn::{BindingRule, DpopNonces, OnLoss, ProofKeys, ReplayGuard, ReplayMode, VerdictCache};
-use crate::clock::{Clock, Stopwatch, SystemClock};
-use crate::config::{Loaded, StoreSettings};
-use crate::decision::{Access, Endpoints, Guard, Recollection, RoutePolicy, Snapshot};
-use crate::issuer::{Form, IssuerProfile};
+mod edition;
+mod live;
+mod orders;
+mod reload;
+mod restart;
+mod revocations;
+mod sockets;
+mod stores;
+
+use crate::admin::{self, Admin, AdminToken, Operator, ReloadCause, ReloadOutcome, ReloadReport, Source};
+use crate::authn::{DpopNonces, ProofKeys, ReplayGuard, VerdictCache};
+use crate::clock::{Clock, SystemClock};
+use crate::config::{Inputs, Loaded};
+use crate::decision::{Recollection, Snapshot};
+use crate::issuer::http::KeyFetcher;
 use crate::limit::LimitMemory;
 use crate::observe::Observer;
-use crate::proxy::{self, Generation, InFlight, ListenerKind, ListenerSettings, Shared};
-use crate::store::{EmbeddedStore, RedisStore, SettingsError, Store};
+use crate::proxy::{self, InFlight, Shared};
+use crate::store::{RedisStore, RevocationFileError, SettingsError, StoreError};
 use crate::telemetry::{Metrics, logs};
 use crate::tls::TlsSetupError;
 use crate::upstream::{UpstreamError, Upstreams};
-use arc_swap::ArcSwap;
-use log::{info, warn};
-use pingora::server::{Fds, ListenFds, ShutdownWatch};
+use arc_swap::{ArcSwap, ArcSwapOption};
+use edition::Edition;
+use live::{Live, Standing};
+use log::info;
+use orders::{Order, Orders};
+use pingora::server::{ListenFds, ShutdownWatch};
 use pingora::services::Service;
+use reload::{Reloader, Reloads, Waiting};
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::IntoRawFd as _;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use tokio::net::TcpSocket;
+use stores::Stores;
 use tokio::runtime::Runtime;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-/// Connections the system may hold for us before we accept them.
-const BACKLOG: u32 = 4096;
 /// The first generation of the configuration.
 const GENERATION: u64 = 1;
 /// How many claims a replica remembers by itself, for routes that are `local` on the store's loss.
@@ -43,8 +56,8 @@ const LOCAL_CLAIMS: usize = 100_000;
 const PROOF_KEYS: usize = 10_000;
 /// How many counters of rates, and how many of refused tokens: some 100 bytes each.
 const LIMIT_COUNTERS: usize = 200_000;
-/// How often a shutdown looks whether the last request is done.
-const DRAIN_STEP: Duration = Duration::from_millis(20);
+/// How long the start waits for the first keys. A dead issuer delays it by no more.
+const FIRST_KEYS: Duration = Duration::from_secs(2);
 
 /// Why a gateway can't serve.
 #[derive(Debug, thiserror::Error)]
@@ -67,18 +80,25 @@ pub enum AppError {
     /// The store's settings can't be used.
     #[error("can't use the store: {0}")]
     Store(#[from] SettingsError),
+    /// The file of revocations can't be used.
+    #[error("can't keep revocations: {0}")]
+    Revocations(#[from] RevocationFileError),
+    /// The file of revocations can't be read.
+    #[error("can't read the revocations: {0}")]
+    RevocationsUnread(#[source] StoreError),
     /// The cryptographic library gives no randomness.
     #[error("the cryptographic library gives no randomness")]
     Randomness(#[from] openssl::error::ErrorStack),
 }
 
-/// Serves until the process is told to end: SIGTERM drains, SIGINT ends at once.
-pub fn run(loaded: Loaded) -> Result<(), AppError> {
+/// Serves until the process is told to end: SIGTERM drains, SIGINT ends at once, SIGHUP reloads. `inputs` is what
+/// `loaded` was read from: a change of it reloads too.
+pub fn run(loaded: Loaded, inputs: Inputs) -> Result<(), AppError> {
     logs::install(loaded.log);
     let threads = loaded.server.threads.max(1);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build()?;
     let app = App::assemble(loaded)?;
-    let served = runtime.block_on(app.serve());
+    let served = runtime.block_on(app.serve(inputs));
     end(runtime);
     served
 }
@@ -100,260 +120,151 @@ struct App {
     services: Vec<Box<dyn Service>>,
     addresses: Vec<SocketAddr>,
     redis: Option<Arc<RedisStore>>,
-    shared: Arc<Shared>,
-    draining: Arc<AtomicBool>,
+    live: Arc<Live>,
+    reloader: Reloader,
+    waiting: Waiting,
 }
 
 impl App {
-    fn assemble(mut loaded: Loaded) -> Result<Self, AppError> {
+    fn assemble(loaded: Loaded) -> Result<Self, AppError> {
         let metrics = Arc::new(Metrics::new()?);
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        metrics.generation(GENERATION, true);
-        note_certificates(&loaded.listeners, &metrics);
-        let (store, redis) = store(&loaded.store, &clock, &metrics)?;
+        let nonces = Arc::new(DpopNonces::random()?);
+        let Stores { claims, redis, revocations } = Stores::of(&loaded, &clock, &metrics)?;
         let memory = Arc::new(Recollection {
-            replay: ReplayGuard::new(store, LOCAL_CLAIMS),
+            replay: ReplayGuard::new(claims, LOCAL_CLAIMS),
             proof_keys: ProofKeys::new(PROOF_KEYS),
             limits: LimitMemory::new(LIMIT_COUNTERS),
             verdicts: VerdictCache::new(loaded.verdicts.entries, loaded.verdicts.bytes)?,
+            revocations,
         });
-        let (listeners, admin_settings, settings) =
-            (loaded.listeners.clone(), loaded.admin.clone(), loaded.server.clone());
-        let upstreams = Arc::new(Upstreams::new(std::mem::take(&mut loaded.upstreams), GENERATION)?);
-        let endpoints = Arc::clone(&upstreams) as Arc<dyn Endpoints>;
-        let snapshot = loaded.into_snapshot(GENERATION, endpoints, Arc::new(DpopNonces::random()?));
-        let draining = Arc::new(AtomicBool::new(false));
+        let path = loaded.files.first().cloned().unwrap_or_default();
+        let first = Edition::build(loaded, GENERATION, &nonces, &metrics)?;
+        let fetcher = KeyFetcher::new(Arc::clone(&clock), Arc::clone(&metrics) as Arc<dyn Observer>);
+        fetcher.follow(&first.remote_keys);
+        Self::around(first, Parts { metrics, clock, nonces, redis, memory, fetcher, path })
+    }
+
+    /// The gateway around its first edition.
+    fn around(first: Edition, parts: Parts) -> Result<Self, AppError> {
+        let Parts { metrics, clock, nonces, redis, memory, fetcher, path } = parts;
+        let Edition { generation, settings, policies, remote_keys: _ } = first;
+        reload::note_certificates(&settings.listeners, &metrics);
+        metrics.generation(GENERATION);
         let shared = Arc::new(Shared {
-            generation: ArcSwap::from_pointee(Generation::new(snapshot, upstreams, &metrics)),
+            generation: ArcSwap::from_pointee(generation),
             memory: Arc::clone(&memory),
             metrics: Arc::clone(&metrics),
             clock: Arc::clone(&clock),
-            settings,
-            listeners: listeners.clone(),
+            settings: settings.server.clone(),
+            listeners: settings.listeners.clone(),
             in_flight: InFlight::default(),
-            draining: Arc::clone(&draining),
+            draining: Arc::new(AtomicBool::new(false)),
         });
-        let source = Live { shared: Arc::clone(&shared), draining: Arc::clone(&draining) };
-        let admin = Arc::new(Admin { source: Arc::new(source), metrics, memory, clock });
-        let mut services = proxy::services(&listeners, &shared)?.services;
-        services.extend(admin::services(&admin_settings, &admin));
-        let public = listeners.iter().map(|listener| listener.address);
-        let addresses = public.chain([admin_settings.address]).chain(admin_settings.metrics_address).collect();
-        Ok(Self { services, addresses, redis, shared, draining })
+        let (reloads, waiting) = Reloads::new();
+        let now = clock.now();
+        let standing = Standing { report: started(now.as_seconds()), policies, server: settings.server.clone() };
+        let live = Arc::new(Live {
+            shared: Arc::clone(&shared),
+            fetcher,
+            reloads,
+            started_at: now,
+            standing: ArcSwap::from_pointee(standing),
+        });
+        let token: AdminToken = Arc::new(ArcSwapOption::new(settings.admin.token.clone().map(Arc::new)));
+        let admin = Arc::new(Admin {
+            source: Arc::clone(&live) as Arc<dyn Source>,
+            operator: Arc::clone(&live) as Arc<dyn Operator>,
+            token: Arc::clone(&token),
+            metrics,
+            memory,
+            clock,
+        });
+        let listening = proxy::services(&settings.listeners, &shared)?;
+        let mut services = listening.services;
+        services.extend(admin::services(&settings.admin, &admin));
+        let public = settings.listeners.iter().map(|listener| listener.address);
+        let addresses = public.chain([settings.admin.address]).chain(settings.admin.metrics_address).collect();
+        let terms = listening.terms;
+        let reloader = Reloader { path, started: settings, live: Arc::clone(&live), terms, token, nonces };
+        Ok(Self { services, addresses, redis, live, reloader, waiting })
     }
 
-    async fn serve(self) -> Result<(), AppError> {
-        let sockets = bind(&self.addresses)?;
+    async fn serve(self, inputs: Inputs) -> Result<(), AppError> {
+        let sockets = sockets::bind(&self.addresses)?;
         let mut orders = Orders::new()?;
-        if let Some(redis) = &self.redis {
-            // Readiness asks for the connection before any request does. Without one the gateway starts all the same:
-            // what does not need the store is served, and the store goes on trying.
-            let _ = redis.connect().await;
-        }
-        self.shared.generation.load().upstreams.keep();
+        // Nobody tells the fetcher to stop: requests that are drained may need a key. It ends with the runtime.
+        let (_fetching, fetch) = watch::channel(false);
+        let fetcher = self.live.fetcher.clone();
+        tokio::spawn(async move { fetcher.run(fetch).await });
+        self.look_around().await;
+        self.follow_revocations().await?;
+        self.live.shared.generation.load().upstreams.keep();
         let (ending, watch) = watch::channel(false);
         let mut running = JoinSet::new();
         for service in self.services {
             running.spawn(start(service, Arc::clone(&sockets), watch.clone()));
         }
+        tokio::spawn(self.reloader.run(inputs, self.waiting));
         let addresses: Vec<String> = self.addresses.iter().map(SocketAddr::to_string).collect();
         info!("serving on {}", addresses.join(", "));
-        let settings = &self.shared.settings;
-        if orders.wait(&mut running).await == Order::Drain {
-            self.draining.store(true, Ordering::Release);
-            info!(
-                "draining: not ready for {:?}, then {:?} for requests in flight",
-                settings.drain_delay, settings.shutdown_grace
-            );
-            tokio::time::sleep(settings.drain_delay).await;
+        if orders.wait(&self.live.reloads, &mut running).await == Order::Drain {
+            self.live.shared.draining.store(true, Ordering::Release);
+            let standing = self.live.standing.load_full();
+            let (delay, grace) = (standing.server.drain_delay, standing.server.shutdown_grace);
+            info!("draining: not ready for {delay:?}, then {grace:?} for requests in flight");
+            tokio::time::sleep(delay).await;
             // A closed channel means that nothing runs any more.
             let _ = ending.send(true);
-            drain(&self.shared.in_flight, settings.shutdown_grace, &mut running).await;
+            orders::drain(&self.live.shared.in_flight, grace, &mut running).await;
+        }
+        Ok(())
+    }
+
+    /// Asks the store and the issuers before any request does. Without them the gateway starts all the same: what does
+    /// not need them is served, and both go on being tried.
+    async fn look_around(&self) {
+        let store = async {
+            if let Some(redis) = &self.redis {
+                let _ = redis.connect().await;
+            }
+        };
+        tokio::join!(store, self.live.fetcher.first_round(FIRST_KEYS));
+    }
+
+    /// Reads what was revoked before the first request is judged, and follows it from then on.
+    async fn follow_revocations(&self) -> Result<(), AppError> {
+        let (list, clock) = (&self.live.shared.memory.revocations, &self.live.shared.clock);
+        if let Some(follower) = revocations::load(list, &**clock).await.map_err(AppError::RevocationsUnread)? {
+            tokio::spawn(revocations::follow(follower, Arc::clone(clock)));
         }
         Ok(())
     }
 }
 
+/// What outlives every edition of the configuration.
+struct Parts {
+    metrics: Arc<Metrics>,
+    clock: Arc<dyn Clock>,
+    nonces: Arc<DpopNonces>,
+    redis: Option<Arc<RedisStore>>,
+    memory: Arc<Recollection>,
+    fetcher: KeyFetcher,
+    path: PathBuf,
+}
+
+/// The report of the start, which is the first reading.
+fn started(at: i64) -> ReloadReport {
+    ReloadReport {
+        at,
+        cause: ReloadCause::Start,
+        outcome: ReloadOutcome::Applied,
+        generation: GENERATION,
+        faults: Vec::new(),
+        needs_restart: Vec::new(),
+    }
+}
+
 async fn start(mut service: Box<dyn Service>, sockets: ListenFds, ending: ShutdownWatch) {
     service.start_service(Some(sockets), ending, 1).await;
-}
-
-/// The store of `settings`, and once more where it is a Redis, which is connected inside the runtime.
-#[expect(clippy::type_complexity, reason = "the pair is taken apart by its only caller")]
-fn store(
-    settings: &StoreSettings,
-    clock: &Arc<dyn Clock>,
-    metrics: &Arc<Metrics>,
-) -> Result<(Arc<dyn Store>, Option<Arc<RedisStore>>), SettingsError> {
-    let observer = Arc::clone(metrics) as Arc<dyn Observer>;
-    match settings {
-        StoreSettings::Embedded { max_entries } => {
-            let store = EmbeddedStore::new(*max_entries, clock.now()).observed(observer);
-            Ok((Arc::new(store), None))
-        }
-        StoreSettings::Redis(settings) => {
-            let redis = Arc::new(RedisStore::new((**settings).clone(), Arc::clone(clock), observer)?);
-            Ok((Arc::clone(&redis) as Arc<dyn Store>, Some(redis)))
-        }
-    }
-}
-
-/// Binds every address, so that one that is taken is told before anything is served.
-fn bind(addresses: &[SocketAddr]) -> Result<ListenFds, AppError> {
-    let mut sockets = Fds::new();
-    for address in addresses {
-        let listener = listen(*address).map_err(|error| AppError::Listen(*address, error))?;
-        sockets.add(address.to_string(), listener.into_raw_fd());
-    }
-    Ok(Arc::new(sockets.into()))
-}
-
-fn listen(address: SocketAddr) -> io::Result<std::net::TcpListener> {
-    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
-    socket.set_reuseaddr(true)?;
-    socket.bind(address)?;
-    socket.listen(BACKLOG)?.into_std()
-}
-
-/// Waits until no request is served any more, at most for `grace`.
-async fn drain(in_flight: &InFlight, grace: Duration, running: &mut JoinSet<()>) {
-    let watch = Stopwatch::start();
-    while watch.elapsed() < grace && in_flight.now() > 0 {
-        tokio::time::sleep(DRAIN_STEP).await;
-    }
-    let left = grace.saturating_sub(watch.elapsed()).min(Duration::from_secs(1));
-    // Listeners that do not close in time are cut with the runtime.
-    let _ = tokio::time::timeout(left, async { while running.join_next().await.is_some() {} }).await;
-    match in_flight.now() {
-        0 => info!("drained in {:?}", watch.elapsed()),
-        cut => warn!("{cut} requests were cut after {grace:?}"),
-    }
-}
-
-/// What the process is told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Order {
-    /// To end once the requests in flight are answered.
-    Drain,
-    /// To end now.
-    Quit,
-}
-
-/// The signals of the process.
-struct Orders {
-    terminate: tokio::signal::unix::Signal,
-    interrupt: tokio::signal::unix::Signal,
-    hangup: tokio::signal::unix::Signal,
-}
-
-impl Orders {
-    fn new() -> io::Result<Self> {
-        Ok(Self {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-            hangup: signal(SignalKind::hangup())?,
-        })
-    }
-
-    /// Waits for an order. A service that ends by itself, which none does, ends the process too.
-    async fn wait(&mut self, running: &mut JoinSet<()>) -> Order {
-        loop {
-            tokio::select! {
-                _ = self.terminate.recv() => return Order::Drain,
-                _ = self.interrupt.recv() => return Order::Quit,
-                _ = self.hangup.recv() => warn!("reload is not supported in this version; restart to apply changes"),
-                _ = running.join_next() => {
-                    warn!("a service ended by itself");
-                    return Order::Quit;
-                }
-            }
-        }
-    }
-}
-
-fn note_certificates(listeners: &[ListenerSettings], metrics: &Metrics) {
-    for listener in listeners {
-        let ListenerKind::Tls(settings) = &listener.kind else { continue };
-        for certificate in &settings.certificates {
-            if let (Some(name), Some(expires_at)) = (certificate.names().first(), certificate.expires_at()) {
-                metrics.certificate(name, expires_at);
-            }
-        }
-    }
-}
-
-/// What the admin API shows of the running gateway.
-struct Live {
-    shared: Arc<Shared>,
-    draining: Arc<AtomicBool>,
-}
-
-impl Live {
-    fn store(&self) -> &Arc<dyn Store> {
-        self.shared.memory.replay.store()
-    }
-}
-
-impl Source for Live {
-    fn snapshot(&self) -> Arc<Snapshot> {
-        Arc::clone(&self.shared.generation.load().snapshot)
-    }
-
-    /// Not ready while draining, or while a route can only answer 503 because the store is lost. An issuer without
-    /// keys is told, but takes only its own tokens down.
-    fn readiness(&self) -> Readiness {
-        let snapshot = self.snapshot();
-        let mut readiness = Readiness { ready: true, reasons: Vec::new() };
-        if self.draining.load(Ordering::Acquire) {
-            readiness.ready = false;
-            readiness.reasons.push("draining: the process is about to end".to_owned());
-        }
-        let wants_store = snapshot.policies.iter().any(claims);
-        if let (true, Err(error)) = (wants_store, self.store().condition()) {
-            readiness.ready &= !snapshot.policies.iter().any(is_closed);
-            readiness.reasons.push(format!("the nonce store does not answer: {error}"));
-        }
-        let keyless = issuers(&snapshot, &*self.shared.clock).into_iter().filter(|(_, keys)| *keys == 0);
-        readiness.reasons.extend(keyless.map(|(name, _)| format!("issuer {name} has no keys that may be believed")));
-        readiness
-    }
-
-    fn refresh(&self, metrics: &Metrics) {
-        metrics.store_degraded(self.store().condition().is_err());
-        if let Some(epoch) = self.store().epoch() {
-            metrics.store_epoch(epoch);
-        }
-        for (name, keys) in issuers(&self.snapshot(), &*self.shared.clock) {
-            metrics.issuer(&name, keys);
-        }
-        let generation = self.shared.generation.load();
-        let endpoints = generation.upstreams.iter().flat_map(|pool| {
-            pool.endpoints().map(|(endpoint, well)| (&**pool.name(), endpoint, well)).collect::<Vec<_>>()
-        });
-        metrics.endpoints(endpoints);
-    }
-}
-
-/// True where no request passes without a claim: one-time tokens, or proofs, which are one-time everywhere.
-fn claims(policy: &RoutePolicy) -> bool {
-    let always = |guard: &Guard| guard.replay != ReplayMode::None || guard.binding == BindingRule::Dpop;
-    matches!(&policy.access, Access::Guarded(guard) if always(guard))
-}
-
-fn is_closed(policy: &RoutePolicy) -> bool {
-    claims(policy) && matches!(&policy.access, Access::Guarded(guard) if guard.on_loss == OnLoss::Closed)
-}
-
-/// Every issuer's name, and how many keys it has that may be believed; none where its form can't be opened at all.
-fn issuers(snapshot: &Snapshot, clock: &dyn Clock) -> Vec<(String, usize)> {
-    let now = clock.now();
-    let keys = |profile: &IssuerProfile| {
-        let decrypts = !profile.contract.form.is_encrypted() || profile.keys.decryption().is_some();
-        let keys = match profile.contract.form {
-            Form::Sealed => 1,
-            Form::Signed | Form::Nested => profile.keys.verification(now).map_or(0, |keys| keys.set.len()),
-        };
-        (profile.name.to_string(), if decrypts { keys } else { 0 })
-    };
-    snapshot.issuers.iter().map(|(_, profile)| keys(profile)).collect()
 }

@@ -21,6 +21,16 @@ impl<T: Zeroize> Secret<T> {
     }
 }
 
+/// In constant time, as far as the lengths agree: nobody has to ask whether a comparison is one with a stranger's value.
+impl<T: Zeroize + AsRef<[u8]>> PartialEq for Secret<T> {
+    fn eq(&self, other: &Self) -> bool {
+        let (left, right): (&[u8], &[u8]) = (self.expose().as_ref(), other.expose().as_ref());
+        left.len() == right.len() && openssl::memcmp::eq(left, right)
+    }
+}
+
+impl<T: Zeroize + AsRef<[u8]>> Eq for Secret<T> {}
+
 impl<T: Zeroize> fmt::Debug for Secret<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Secret(…)")
@@ -30,6 +40,14 @@ impl<T: Zeroize> fmt::Debug for Secret<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn secrets_are_equal_when_every_byte_is() {
+        let secret = |text: &str| Secret::new(text.to_owned());
+        assert_eq!(secret("hunter2"), secret("hunter2"));
+        assert_ne!(secret("hunter2"), secret("hunter3"));
+        assert_ne!(secret("hunter2"), secret("hunter22"));
+    }
 
     #[test]
     fn debug_shows_nothing() {

@@ -43,6 +43,7 @@ fn the_shipped_configuration_is_not_weak_beyond_what_its_comments_say() {
         (".tollgate/admin.token", "secrets/admin.token"),
         (".tollgate/issuer.jwks.json", "keys/corp.jwks.json"),
         (".tollgate/decrypt.jwks.json", "keys/decrypt.jwks.json"),
+        (".tollgate/revocations", "keys/revocations"),
     ];
     let text = names.iter().fold(shipped, |text, (shipped, ours)| text.replace(shipped, ours));
     let found: Vec<String> = warnings(&workshop, &text).into_iter().filter(|line| !line.contains("expires")).collect();

@@ -6,7 +6,8 @@ mod config_support;
 
 use config_support::{SOUND, Workshop};
 use std::time::Duration;
-use tollgate::authn::{BindingRule, OnLoss, ReplayMode};
+use tollgate::authn::{BindingRule, OnLoss, ReplayMode, RevocationPolicy};
+use tollgate::clock::UnixTime;
 use tollgate::config::{self, Loaded, StoreSettings};
 use tollgate::decision::{Access, Condition, Guard};
 use tollgate::identity::TokenHandling;
@@ -79,6 +80,7 @@ fn the_store_means_what_it_says() {
     assert!(redis.username.is_some() && redis.password.is_some() && redis.ca.is_some());
     // Upstream `orders` gives up connecting after 1 s, `pages` after the default of 2 s.
     assert_eq!(redis.foreign_memory, Duration::from_secs(2));
+    assert_eq!((loaded.revocations.max_stale, &loaded.revocations.file), (Duration::from_secs(120), &None));
 }
 
 #[test]
@@ -86,7 +88,8 @@ fn issuers_mean_what_they_say() {
     let loaded = sound();
     let profiles: Vec<_> = loaded.issuers.iter().map(|(_, profile)| profile).collect();
     let forms: Vec<_> = profiles.iter().map(|profile| profile.contract.form).collect();
-    assert_eq!(forms, [Form::Signed, Form::Nested, Form::Signed, Form::Sealed, Form::Sealed]);
+    let expected = [Form::Signed, Form::Nested, Form::Signed, Form::Sealed, Form::Sealed, Form::Signed, Form::Signed];
+    assert_eq!(forms, expected);
     let corp = profiles[0];
     assert_eq!(&*corp.issuer, "https://idp.example.com");
     assert_eq!(corp.contract.max_lifetime, Some(Duration::from_secs(900)));
@@ -95,7 +98,44 @@ fn issuers_mean_what_they_say() {
     assert!(corp.contract.types.accept(Some("at+jwt")) && !corp.contract.types.accept(None));
     assert_eq!(profiles[2].contract.id_claim, "jti");
     let opens: Vec<_> = profiles.iter().map(|profile| profile.keys.decryption().is_some()).collect();
-    assert_eq!(opens, [false, true, false, true, true]);
+    assert_eq!(opens, [false, true, false, true, true, false, false]);
+}
+
+#[test]
+fn fetched_keys_mean_what_they_say() {
+    let loaded = sound();
+    let [(remote, keys), (direct, plain)] = loaded.remote_keys.as_slice() else { panic!("two remote issuers") };
+    assert_eq!((&*remote.name, keys.source().as_str()), ("remote", "https://remote.example.com/tenant"));
+    assert_eq!((&*direct.name, plain.source().as_str()), ("pointed", "https://direct.example.com/jwks"));
+    let settings = keys.settings();
+    assert_eq!(settings.timeout, Duration::from_secs(2));
+    assert_eq!(settings.refresh.refresh, Duration::from_secs(300));
+    assert_eq!(settings.refresh.max_stale, Duration::from_secs(12 * 3600));
+    assert_eq!(settings.refresh.cooldown, Duration::from_secs(10));
+    assert!(settings.snapshot.as_ref().is_some_and(|path| path.ends_with("keys/remote.snapshot.json")));
+    assert_eq!(settings.proxy.as_deref(), Some("http://proxy.internal:3128"));
+    assert!(settings.allow_private_addresses && settings.ca.is_some());
+    let (plain, now) = (plain.settings(), UnixTime::default());
+    assert!(plain.ca.is_none() && !plain.allow_private_addresses);
+    assert!(remote.keys.verification(now).is_none() && direct.keys.verification(now).is_none());
+}
+
+#[test]
+fn a_file_of_revocations_stands_beside_the_embedded_store() {
+    let workshop = Workshop::new();
+    let redis = SOUND.split("store:\n").nth(1).and_then(|rest| rest.split("issuers:\n").next()).expect("a store");
+    let embedded = SOUND.replace(redis, "  embedded: {}\n  revocations_file: keys/revocations\n");
+    let loaded = workshop.load(&embedded).unwrap_or_else(|faults| panic!("{faults}"));
+    assert!(loaded.revocations.file.is_some_and(|file| file.ends_with("keys/revocations")));
+    assert_eq!(loaded.revocations.max_stale, Duration::from_secs(300));
+}
+
+#[test]
+fn a_route_insists_on_the_list_of_revocations_where_it_says_so_or_takes_no_token_twice() {
+    let loaded = sound();
+    assert_eq!(guard(&loaded, "orders").revocation, RevocationPolicy::Required);
+    assert_eq!(guard(&loaded, "documents").revocation, RevocationPolicy::Required);
+    assert_eq!(guard(&loaded, "files").revocation, RevocationPolicy::LastKnown);
 }
 
 #[test]
@@ -126,7 +166,10 @@ fn the_edge_means_what_it_says() {
     let rate = limits.rate.expect("a rate");
     assert_eq!((rate.per, rate.requests, rate.period), (Per::Subject, 100, Duration::from_secs(60)));
     let failures = limits.failures.expect("failures");
-    assert_eq!((failures.count, failures.period, failures.lock), (20, Duration::from_secs(60), Duration::from_secs(300)));
+    assert_eq!(
+        (failures.count, failures.period, failures.lock),
+        (20, Duration::from_secs(60), Duration::from_secs(300))
+    );
     assert_eq!((limits.body, edge(1).limits.body), (Some(512 * 1024), Some(1024 * 1024)));
     assert!(limits.in_flight.is_some() && edge(1).limits.in_flight.is_none());
     let path = CanonicalPath::parse(b"/orders/17").unwrap();
@@ -209,6 +252,7 @@ fn the_shipped_configuration_loads_once_its_keys_exist() {
         (".tollgate/admin.token", "secrets/admin.token"),
         (".tollgate/issuer.jwks.json", "keys/corp.jwks.json"),
         (".tollgate/decrypt.jwks.json", "keys/decrypt.jwks.json"),
+        (".tollgate/revocations", "keys/revocations"),
     ];
     let text = names.iter().fold(shipped.to_owned(), |text, (shipped, ours)| text.replace(shipped, ours));
     assert_eq!(workshop.faults(&text), Vec::<String>::new());
@@ -228,7 +272,9 @@ fn the_effective_policy_of_each_route_is_a_block_of_text() {
         "  header X-User-Name: from name; comma; percent",
         "  token: dropped",
         "route documents",
+        "  revocation: required, closed when the list is out of date",
         "  replay: none, a token may be used again",
+        "  revocation: last_known, however old the list is",
         "  token: the JWS out of the JWE",
     ] {
         assert!(text.lines().any(|known| known == line), "{line}\nis not in\n{text}");

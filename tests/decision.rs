@@ -161,6 +161,35 @@ fn claims_as_json() -> String {
 }
 
 #[test]
+fn a_revoked_token_is_refused_though_its_verdict_is_cached() {
+    let bench = Bench::new(ReplayMode::None);
+    let token = bench.signed(&claims());
+    assert!(bench.ask(&token).is_ok());
+    let restore = bench.revoke("one");
+    assert_eq!(bench.reason(&token), Reason::Revoked);
+    bench.tell(restore);
+    assert!(bench.ask(&token).is_ok());
+    assert_eq!(bench.verifications(), 1);
+    bench.revoke("one");
+    assert!(bench.peek(&token).is_ok(), "a revocation that was taken back is not made anew under the same id");
+}
+
+#[test]
+fn explain_sees_a_revocation() {
+    let bench = Bench::new(ReplayMode::None);
+    bench.revoke("one");
+    assert_eq!(bench.peek(&bench.signed(&claims())).unwrap_err(), Reason::Revoked);
+}
+
+#[test]
+fn a_revoked_token_costs_no_nonce() {
+    let bench = Bench::new(ReplayMode::Once);
+    bench.revoke("one");
+    assert_eq!(bench.reason(&bench.signed(&claims())), Reason::Revoked);
+    assert_eq!(bench.claims_made(), 0);
+}
+
+#[test]
 fn a_missing_key_lets_newer_ones_be_fetched_and_explaining_it_does_not() {
     let bench = Bench::new(ReplayMode::None);
     let wanted = bench.wanted_keys();

@@ -2,6 +2,7 @@
 //! and asking leaves nothing behind.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a scene stops at the first surprise")]
+#![allow(clippy::unnecessary_wraps, reason = "a case's token is an option, and its makers answer what it takes")]
 
 mod common;
 
@@ -22,6 +23,16 @@ const NOT_ASKED: [Reason; 8] = [
     Reason::UpstreamFailed,
     Reason::UpstreamTimeout,
     Reason::Overloaded,
+];
+
+/// Reasons that need a proof; `scene_theft_dpop.rs` shows the same of them.
+const OF_PROOFS: [Reason; 6] = [
+    Reason::BindingMismatch,
+    Reason::ProofMalformed,
+    Reason::ProofMismatch,
+    Reason::ProofStale,
+    Reason::NonceRequired,
+    Reason::ProofReplayed,
 ];
 
 /// One request and the reason for which it is refused.
@@ -59,6 +70,7 @@ fn scene() -> Scene {
         )
     };
     let gateway = Config::new()
+        .store("embedded: { max_entries: 100000 }\nrevocations_file: revocations")
         .issuer(&issuer)
         .file(&key_file, keys)
         .file("decrypt.jwks.json", json!({ "keys": [decryption] }).to_string())
@@ -66,6 +78,7 @@ fn scene() -> Scene {
         .upstream("echo", &upstream)
         .route(&route("plain", "/plain", ""))
         .route(&route("once", "/once", ", replay: once"))
+        .route(&route("stepped", "/stepped", ", step_up: { acr_values: [gold] }"))
         .route(&route("scoped", "/scoped", ", scopes: [\"orders:read\"]"))
         .route(&route("conditional", "/conditional", ", when: 'claims.tenant == \"acme\"'"))
         .start();
@@ -116,6 +129,14 @@ impl Scene {
         Some(format!("{head}.AAAAAAAAAAAAAAAAAAAAAA"))
     }
 
+    /// A token that somebody took back.
+    fn revoked(&self) -> Option<String> {
+        let claims = self.issuer.claims("alice");
+        let asked = json!({ "issuer": "corp", "jti": claims["jti"] });
+        assert_eq!(self.gateway.admin().post("/api/revocations", &asked).status, 201);
+        Some(self.issuer.sign(&claims))
+    }
+
     /// A good token with another signature.
     fn forged(&self) -> Option<String> {
         let (token, other) = (self.issuer.token("alice"), self.issuer.token("bob"));
@@ -156,9 +177,11 @@ impl Scene {
             case(Reason::BindingRefused, "/plain", self.with("cnf", json!({ "unheard-of": "x" }))),
             case(Reason::InsufficientScope, "/scoped", good()),
             case(Reason::ConditionFalse, "/conditional", good()),
+            case(Reason::StepUpRequired, "/stepped", good()),
             case(Reason::IdentityUnencodable, "/plain", self.with("sub", json!("alice\nX-Admin: true"))),
             case(Reason::ReplayUnprovable, "/once", self.with("iat", json!(now - 200))),
             case(Reason::Replayed, "/once", spent),
+            case(Reason::Revoked, "/plain", self.revoked()),
         ]
     }
 
@@ -217,7 +240,8 @@ fn for_every_reason_explain_answers_what_the_live_request_is_answered() {
     let shown: BTreeSet<Reason> = cases.iter().map(|case| case.reason).collect();
     let elsewhere =
         [Reason::SeveralCredentials, Reason::PlaintextToken, Reason::StoreUnavailable, Reason::BindingMissing];
-    let known: BTreeSet<Reason> = shown.iter().copied().chain(NOT_ASKED).chain(elsewhere).collect();
+    let known = shown.iter().copied().chain(NOT_ASKED).chain(elsewhere).chain(OF_PROOFS);
+    let known: BTreeSet<Reason> = known.collect();
     let missing: Vec<&Reason> = Reason::ALL.iter().filter(|reason| !known.contains(reason)).collect();
     assert!(missing.is_empty(), "no case for {missing:?}");
 }
@@ -295,7 +319,7 @@ fn offline_the_command_says_where_memory_would_be_needed() {
     std::fs::write(directory.join("token"), scene.issuer.token("alice")).unwrap();
     let arguments = ["explain", "--url", "https://api.example.test/once", "--token-file", "token", "--json"];
     let output = tollgate(directory, &arguments);
-    let explained: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let explained: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"));
     let result = |stage: &str| {
         let stages = explained["stages"].as_array().unwrap();
         stages.iter().find(|entry| entry["stage"] == stage).map(|entry| entry["result"].clone()).unwrap()

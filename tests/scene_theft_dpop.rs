@@ -9,6 +9,7 @@ use std::thread;
 
 use common::{Answer, Client, Config, DpopClient, Gateway, Issuer, Redis, Upstream, reason, until};
 use serde_json::{Value, json};
+use tollgate::decision::Reason;
 
 /// The port clients write into their proofs: that of a balancer which these scenes do without.
 const PUBLIC_PORT: u16 = 443;
@@ -98,6 +99,20 @@ fn the_upstream_sees_plain_identity_headers_and_neither_proof_nor_token() {
     assert_eq!(seen.values("X-User-Id"), ["alice"]);
     assert!(seen.spellings("DPoP").is_empty() && seen.spellings("Authorization").is_empty());
     assert!(!String::from_utf8_lossy(&seen.raw_head).contains(&token));
+}
+
+#[test]
+fn over_http_2_a_proof_proves_as_much() {
+    let scene = Scene::new("");
+    let token = scene.token();
+    let proof = format!("DPoP: {}", scene.victim.proof(PUBLIC_PORT, PATH, &token));
+    let authorization = format!("Authorization: DPoP {token}");
+    let ask = || scene.gateway.client().curl(PATH, &["-H", &authorization, "-H", &proof]);
+    assert_eq!(ask().status, 200);
+    scene.upstream.take();
+    scene.assert_refused(&ask(), "proof_replayed", CHALLENGE);
+    let twice = scene.gateway.client().curl(PATH, &["-H", &authorization, "-H", &proof, "-H", &proof]);
+    scene.assert_refused(&twice, "proof_malformed", CHALLENGE);
 }
 
 #[test]
@@ -233,6 +248,41 @@ fn explaining_a_proof_does_not_spend_it() {
     }
     assert_eq!(scene.send(&token, &[&proof]).status, 200);
     assert_eq!(scene.gateway.admin().explain(&request)["reason"], "proof_replayed");
+}
+
+#[test]
+fn of_proofs_too_explain_answers_what_the_live_request_is_answered() {
+    let scene = Scene::new("");
+    let nonces = Scene::new(", dpop: { nonce: required }");
+    let agree = |scene: &Scene, reason: Reason, token: &str, proof: &str| {
+        let request = json!({
+            "url": format!("https://api.example.test{PATH}"),
+            "headers": { "Authorization": format!("DPoP {token}"), "DPoP": proof },
+        });
+        let told = scene.gateway.admin().explain(&request);
+        let answer = scene.send(token, &[proof]);
+        assert_eq!(told["reason"], reason.label(), "{told:#}");
+        assert_eq!(
+            (told["status"].clone(), common::reason(&scene.gateway, &answer)),
+            (json!(answer.status), reason.label().to_owned())
+        );
+    };
+    let token = scene.token();
+    let good = || scene.victim.proof(PUBLIC_PORT, PATH, &token);
+    let changed = |name: &str, value: Value| {
+        let mut claims = DpopClient::claims(PUBLIC_PORT, PATH, &token);
+        claims[name] = value;
+        scene.victim.sign(&claims)
+    };
+    let spent = good();
+    assert_eq!(scene.send(&token, &[&spent]).status, 200);
+    agree(&scene, Reason::ProofReplayed, &token, &spent);
+    agree(&scene, Reason::ProofMalformed, &token, "nonsense");
+    agree(&scene, Reason::ProofMismatch, &token, &changed("htm", json!("POST")));
+    agree(&scene, Reason::ProofStale, &token, &changed("iat", json!(1)));
+    agree(&scene, Reason::BindingMismatch, &token, &DpopClient::new().proof(PUBLIC_PORT, PATH, &token));
+    let token = nonces.token();
+    agree(&nonces, Reason::NonceRequired, &token, &nonces.victim.proof(PUBLIC_PORT, PATH, &token));
 }
 
 #[test]

@@ -103,6 +103,26 @@ fn the_certificate_holds_for_every_request_of_its_connection_and_no_other() {
 }
 
 #[test]
+fn over_http_2_the_certificate_counts_for_every_stream() {
+    let scene = Scene::new("optional", "");
+    let (directory, token) = (tempfile::tempdir().unwrap(), scene.token());
+    let write = |name: &str, pem: Vec<u8>| {
+        let path = directory.path().join(name);
+        std::fs::write(&path, pem).unwrap();
+        path.display().to_string()
+    };
+    let curl = |(certificate, key): &Identity| {
+        let chain = write("client.pem", certificate.to_pem().unwrap());
+        let key = write("client.key", key.private_key_to_pem_pkcs8().unwrap());
+        let authorization = format!("Authorization: Bearer {token}");
+        scene.gateway.client().curl(PATH, &["--cert", &chain, "--key", &key, "-H", &authorization])
+    };
+    assert_eq!(curl(&scene.victim).status, 200);
+    scene.upstream.take();
+    scene.assert_refused(&curl(&scene.thief), "binding_mismatch");
+}
+
+#[test]
 fn a_client_can_not_tell_a_certificate_of_its_own() {
     let scene = Scene::new("optional", "");
     let (authorization, field) = (format!("Bearer {}", scene.token()), client_cert(&scene.victim));

@@ -9,6 +9,8 @@ use common::Redis;
 use std::sync::Arc;
 use std::time::Duration;
 use store::{claim, counted, epoch, is_fresh, is_replayed, nonce, now, receipt, sets, settings, until_it_answers};
+use tollgate::clock::{Clock, UnixTime};
+use tollgate::observe::Silent;
 use tollgate::store::{ClaimAnswer, IfUnknown, RedisStore, Store, StoreError};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -282,4 +284,33 @@ fn used_memory(redis: &Redis) -> usize {
     let memory: String = redis.command(&["INFO", "memory"]);
     let used = memory.lines().find_map(|line| line.strip_prefix("used_memory:"));
     used.unwrap().trim().parse().unwrap()
+}
+
+/// The system's clock, moved.
+struct Moved(i64);
+
+impl Clock for Moved {
+    fn now(&self) -> UnixTime {
+        UnixTime::from_millis(now().as_millis() + self.0)
+    }
+}
+
+fn with_clock(redis: &Redis, moved: i64) -> RedisStore {
+    RedisStore::new(settings(&redis.url()), Arc::new(Moved(moved)), Arc::new(Silent)).unwrap()
+}
+
+#[tokio::test]
+async fn a_clock_that_is_ahead_shortens_no_claim_and_one_that_is_far_off_proves_nothing() {
+    let redis = Redis::start();
+    let ahead = with_clock(&redis, 20_000);
+    let moment = Moved(20_000).now();
+    assert!(is_fresh(&ahead.claim(&[nonce("a")], moment, IfUnknown::GiveBack).await));
+    let ttls = ttls(&redis);
+    assert!((299_000..=301_000).contains(&ttls[0]), "{ttls:?}");
+    for far in [-31_000, 31_000] {
+        let store = with_clock(&redis, far);
+        let answer = store.claim(&[nonce(&far.to_string())], Moved(far).now(), IfUnknown::GiveBack).await;
+        assert_eq!(answer, ClaimAnswer::Unknown(StoreError::Clock));
+        assert_eq!(store.condition(), Err(StoreError::Clock));
+    }
 }

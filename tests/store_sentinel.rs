@@ -5,15 +5,17 @@
 mod common;
 mod store;
 
+use common::Redis;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use store::servers::{Replicated, Watched, info};
-use store::{claim, epoch, is_fresh, is_replayed, is_unknown, settings, until, until_it_answers};
+use store::servers::{Replicated, Watched, info, sentinel};
+use store::{TIMEOUT, claim, epoch, is_fresh, is_replayed, is_unknown, settings, until, until_it_answers};
 use tollgate::clock::{Stopwatch, UnixTime};
+use tollgate::secret::Secret;
 use tollgate::store::{ClaimAnswer, RedisStore, Servers, Store, StoreError};
 
-const QUICK: Duration = Duration::from_millis(300);
+const QUICK: Duration = Duration::from_secs(1);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_failover_under_load_accepts_no_token_twice_and_moves_the_epoch() {
@@ -114,6 +116,21 @@ async fn a_clean_failover_moves_the_epoch_and_keeps_the_claims() {
 }
 
 #[tokio::test]
+async fn a_sentinel_that_asks_for_a_password_gets_it() {
+    let redis = Redis::start();
+    redis.command::<()>(&["ACL", "SETUSER", "gate", "on", ">secret", "~*", "+@all"]);
+    let directory = tempfile::tempdir().unwrap();
+    let users = "user gate on >secret ~* &* +@all\nuser default off\n";
+    let (address, _process) = sentinel(&directory, 0, redis.address().port(), 1, users);
+    let mut settings = settings(&redis.url());
+    let urls = vec![format!("redis://{address}").parse().unwrap()];
+    settings.servers = Servers::Sentinel { urls, service: String::from("main") };
+    settings.username = Some(String::from("gate"));
+    settings.password = Some(Secret::new(String::from("secret")));
+    until_it_answers(&store::store(settings)).await;
+}
+
+#[tokio::test]
 async fn a_service_that_no_sentinel_knows_is_told_of_at_once() {
     let watched = Watched::start();
     let mut settings = watched.settings();
@@ -131,7 +148,6 @@ async fn a_claim_counts_only_once_enough_replicas_hold_it() {
     let servers = Replicated::start(2);
     let mut with_acks = settings(&servers.primary.url());
     with_acks.replica_acks = 2;
-    with_acks.timeout = Duration::from_millis(600);
     let (store, reports) = store::observed(with_acks.clone());
     until_it_answers(&store).await;
     for id in 0..100 {
@@ -140,7 +156,7 @@ async fn a_claim_counts_only_once_enough_replicas_hold_it() {
     servers.replicas[0].freeze();
     let watch = Stopwatch::start();
     assert_eq!(claim(&store, "a").await, ClaimAnswer::Unknown(StoreError::Unreplicated));
-    assert!(watch.elapsed() < Duration::from_millis(600), "{:?}", watch.elapsed());
+    assert!(watch.elapsed() < TIMEOUT, "{:?}", watch.elapsed());
     assert!(is_replayed(&claim(&store, "1").await), "what is known to be spent stays spent");
     servers.replicas[0].thaw();
     until("the claim is given back", || async { reports.released.lock().unwrap().contains(&"released") }).await;

@@ -1,14 +1,16 @@
 //! The admin API over HTTP (contract: loopback only; a token for what reveals or changes).
 
-use super::{AdminSettings, ExplainRequest, explain};
-
+use super::answer::{Answer, answer, bad_request, json_of, not_allowed, refusal, text};
+use super::operate::{EffectivePolicy, Operator, ReloadOutcome, Status};
+use super::{AdminSettings, ExplainRequest, explain, revocations};
 use crate::clock::Clock;
 use crate::decision::{Memory, Recollection, Snapshot};
 use crate::observe::Silent;
 use crate::secret::Secret;
 use crate::telemetry::Metrics;
+use arc_swap::ArcSwapOption;
 use async_trait::async_trait;
-use http::{Method, Response, StatusCode, header};
+use http::{Method, StatusCode, header};
 use pingora::apps::http_app::ServeHttp;
 use pingora::protocols::http::ServerSession;
 use pingora::services::Service as Startable;
@@ -37,14 +39,25 @@ pub trait Source: Send + Sync {
     fn snapshot(&self) -> Arc<Snapshot>;
     /// Whether the gateway can serve.
     fn readiness(&self) -> Readiness;
+    /// The whole gateway at a glance.
+    fn status(&self) -> Status;
+    /// What each route asks in the end.
+    fn policies(&self) -> Arc<[EffectivePolicy]>;
     /// Brings the metrics up to date that are measured only when somebody looks.
     fn refresh(&self, metrics: &Metrics);
 }
+
+/// The bearer token for calls that change or reveal, in a place where a reload can swap it; without one they answer 403.
+pub type AdminToken = Arc<ArcSwapOption<Secret<String>>>;
 
 /// What the admin API works with.
 pub struct Admin {
     /// What it shows.
     pub source: Arc<dyn Source>,
+    /// Who does what it is told to do.
+    pub operator: Arc<dyn Operator>,
+    /// Who may tell it.
+    pub token: AdminToken,
     /// The metrics.
     pub metrics: Arc<Metrics>,
     /// The memory that `explain` looks into.
@@ -56,63 +69,134 @@ pub struct Admin {
 /// The services of the admin listener and of the one for scrapers.
 #[must_use]
 pub fn services(settings: &AdminSettings, admin: &Arc<Admin>) -> Vec<Box<dyn Startable>> {
-    let service = |name: &str, address: std::net::SocketAddr, api: Option<Access>| {
-        let mut service = Service::new(name.to_owned(), Api { admin: Arc::clone(admin), access: api });
+    let service = |name: &str, address: std::net::SocketAddr, whole: bool| {
+        let mut service = Service::new(name.to_owned(), Api { admin: Arc::clone(admin), whole });
         service.add_tcp(&address.to_string());
         Box::new(service) as Box<dyn Startable>
     };
-    let access = Access { token: settings.token.clone() };
-    let mut services = vec![service("admin", settings.address, Some(access))];
-    services.extend(settings.metrics_address.map(|address| service("metrics", address, None)));
+    let mut services = vec![service("admin", settings.address, true)];
+    services.extend(settings.metrics_address.map(|address| service("metrics", address, false)));
     services
 }
 
-/// Who may make the calls that change or reveal.
-struct Access {
-    token: Option<Secret<String>>,
-}
-
-/// One listener; `access` is `None` where there are no such calls.
+/// One listener.
 struct Api {
     admin: Arc<Admin>,
-    access: Option<Access>,
+    /// False where only scrapers and probes are served.
+    whole: bool,
 }
 
-type Answer = Response<Vec<u8>>;
+/// What can be called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Call {
+    Livez,
+    Readyz,
+    Metrics,
+    Status,
+    Routes,
+    Explain,
+    Reload,
+    RefreshKeys,
+}
+
+impl Call {
+    fn find(path: &str) -> Option<Self> {
+        Some(match path {
+            "/livez" => Self::Livez,
+            "/readyz" => Self::Readyz,
+            "/metrics" => Self::Metrics,
+            "/api/status" => Self::Status,
+            "/api/routes" => Self::Routes,
+            "/api/explain" => Self::Explain,
+            "/api/reload" => Self::Reload,
+            "/api/keys/refresh" => Self::RefreshKeys,
+            _ => return None,
+        })
+    }
+
+    const fn method(self) -> &'static str {
+        match self {
+            Self::Livez | Self::Readyz | Self::Metrics | Self::Status | Self::Routes => "GET",
+            Self::Explain | Self::Reload | Self::RefreshKeys => "POST",
+        }
+    }
+
+    /// True for what scrapers and probes ask, which neither changes nor reveals anything.
+    const fn is_open(self) -> bool {
+        matches!(self, Self::Livez | Self::Readyz | Self::Metrics)
+    }
+}
 
 #[async_trait]
 impl ServeHttp for Api {
     async fn response(&self, session: &mut ServerSession) -> Answer {
-        let (method, path) = {
-            let request = session.req_header();
-            (request.method.clone(), request.uri.path().to_owned())
-        };
-        match (method, path.as_str(), &self.access) {
-            (Method::GET, "/livez", _) => text(StatusCode::OK, "ok\n"),
-            (Method::GET, "/readyz", _) => self.readyz(),
-            (Method::GET, "/metrics", _) => self.metrics(),
-            (Method::POST, "/api/explain", Some(access)) => match access.check(session) {
-                Ok(()) => self.explain(session).await,
+        let request = session.req_header();
+        if self.whole && revocations::serves(request.uri.path()) {
+            let method = request.method.clone();
+            return match admit(session, &self.admin.token) {
+                Ok(()) => self.revocations(session, &method).await,
                 Err(status) => refusal(status),
-            },
-            (_, "/livez" | "/readyz" | "/metrics", _) => not_allowed("GET"),
-            (_, "/api/explain", Some(_)) => not_allowed("POST"),
-            _ => refusal(StatusCode::NOT_FOUND),
+            };
+        }
+        let Some(call) = Call::find(request.uri.path()).filter(|call| self.whole || call.is_open()) else {
+            return refusal(StatusCode::NOT_FOUND);
+        };
+        if request.method.as_str() != call.method() {
+            return not_allowed(call.method());
+        }
+        let admitted = if call.is_open() { Ok(()) } else { admit(session, &self.admin.token) };
+        match admitted {
+            Ok(()) => self.serve(call, session).await,
+            Err(status) => refusal(status),
         }
     }
 }
 
 impl Api {
+    async fn serve(&self, call: Call, session: &mut ServerSession) -> Answer {
+        let Admin { source, operator, .. } = &*self.admin;
+        match call {
+            Call::Livez => text(StatusCode::OK, "ok\n"),
+            Call::Readyz => self.readyz(),
+            Call::Metrics => self.metrics(),
+            Call::Status => json_of(StatusCode::OK, &source.status()),
+            Call::Routes => json_of(StatusCode::OK, &json!({ "routes": *source.policies() })),
+            Call::Explain => self.explain(session).await,
+            Call::Reload => self.reload().await,
+            Call::RefreshKeys => json_of(StatusCode::OK, &json!({ "issuers": operator.refresh_keys().await })),
+        }
+    }
+
+    /// 200 when the new configuration is in force; 422 with its faults when the old one stays.
+    async fn reload(&self) -> Answer {
+        let Some(report) = self.admin.operator.reload().await else {
+            return refusal(StatusCode::SERVICE_UNAVAILABLE);
+        };
+        let status = match report.outcome {
+            ReloadOutcome::Applied => StatusCode::OK,
+            ReloadOutcome::Refused => StatusCode::UNPROCESSABLE_ENTITY,
+        };
+        json_of(status, &report)
+    }
+
     fn readyz(&self) -> Answer {
         let Readiness { ready, reasons } = self.admin.source.readiness();
         let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-        let body = json!({ "ready": ready, "reasons": reasons }).to_string();
-        answer(status, "application/json", body.into_bytes())
+        json_of(status, &json!({ "ready": ready, "reasons": reasons }))
     }
 
     fn metrics(&self) -> Answer {
         self.admin.source.refresh(&self.admin.metrics);
         answer(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", self.admin.metrics.render())
+    }
+
+    async fn revocations(&self, session: &mut ServerSession, method: &Method) -> Answer {
+        let body = match read_body(session).await {
+            Ok(body) => body,
+            Err(status) => return refusal(status),
+        };
+        let uri = &session.req_header().uri;
+        revocations::call(&self.admin, method, uri.path(), uri.query().unwrap_or_default(), &body).await
     }
 
     async fn explain(&self, session: &mut ServerSession) -> Answer {
@@ -122,37 +206,34 @@ impl Api {
         };
         let request: ExplainRequest = match serde_json::from_slice(&body) {
             Ok(request) => request,
-            Err(fault) => return bad_request(&json_fault(&fault)),
+            Err(fault) => return bad_request(&json_fault("a request to explain", &fault)),
         };
         let admin = &self.admin;
         let snapshot = admin.source.snapshot();
         // Nothing is counted either: metrics tell of requests, not of questions.
         let explained = explain(&snapshot, Memory::Peek(&admin.memory), &request, admin.clock.now(), &Silent).await;
-        match explained.map(|explained| serde_json::to_vec(&explained)) {
-            Ok(Ok(json)) => answer(StatusCode::OK, "application/json", json),
-            Ok(Err(_)) => refusal(StatusCode::INTERNAL_SERVER_ERROR),
+        match explained {
+            Ok(explained) => json_of(StatusCode::OK, &explained),
             Err(fault) => bad_request(&fault.to_string()),
         }
     }
 }
 
 /// Where the JSON is faulty. The parser's own words may quote the body, token and all.
-fn json_fault(fault: &serde_json::Error) -> String {
-    format!("the body is not a request to explain: see line {}, column {}", fault.line(), fault.column())
+pub(super) fn json_fault(wanted: &str, fault: &serde_json::Error) -> String {
+    format!("the body is not {wanted}: see line {}, column {}", fault.line(), fault.column())
 }
 
-impl Access {
-    /// 403 where no token is configured, 401 where it is missing or wrong.
-    fn check(&self, session: &ServerSession) -> Result<(), StatusCode> {
-        let expected = self.token.as_ref().ok_or(StatusCode::FORBIDDEN)?;
-        let mut fields = session.req_header().headers.get_all(header::AUTHORIZATION).iter();
-        let field = fields.next().filter(|_| fields.next().is_none()).ok_or(StatusCode::UNAUTHORIZED)?;
-        let (scheme, token) = field.as_bytes().split_at_checked(7).ok_or(StatusCode::UNAUTHORIZED)?;
-        if scheme.eq_ignore_ascii_case(b"bearer ") && same(token, expected.expose().as_bytes()) {
-            Ok(())
-        } else {
-            Err(StatusCode::UNAUTHORIZED)
-        }
+/// Who may make a call that changes or reveals: 403 where no token is configured, 401 where it is missing or wrong.
+fn admit(session: &ServerSession, token: &AdminToken) -> Result<(), StatusCode> {
+    let expected = token.load_full().ok_or(StatusCode::FORBIDDEN)?;
+    let mut fields = session.req_header().headers.get_all(header::AUTHORIZATION).iter();
+    let field = fields.next().filter(|_| fields.next().is_none()).ok_or(StatusCode::UNAUTHORIZED)?;
+    let (scheme, token) = field.as_bytes().split_at_checked(7).ok_or(StatusCode::UNAUTHORIZED)?;
+    if scheme.eq_ignore_ascii_case(b"bearer ") && same(token, expected.expose().as_bytes()) {
+        Ok(())
+    } else {
+        Err(StatusCode::UNAUTHORIZED)
     }
 }
 
@@ -175,52 +256,6 @@ async fn read_body(session: &mut ServerSession) -> Result<Vec<u8>, StatusCode> {
     tokio::time::timeout(BODY_TIME, read).await.unwrap_or(Err(StatusCode::REQUEST_TIMEOUT))
 }
 
-fn refusal(status: StatusCode) -> Answer {
-    let mut refusal = problem(status, None);
-    if status == StatusCode::UNAUTHORIZED {
-        let challenge = http::HeaderValue::from_static("Bearer realm=\"admin\"");
-        refusal.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
-    }
-    refusal
-}
-
-fn bad_request(detail: &str) -> Answer {
-    problem(StatusCode::BAD_REQUEST, Some(detail))
-}
-
-fn not_allowed(method: &'static str) -> Answer {
-    let mut refusal = problem(StatusCode::METHOD_NOT_ALLOWED, None);
-    refusal.headers_mut().insert(header::ALLOW, http::HeaderValue::from_static(method));
-    refusal
-}
-
-fn problem(status: StatusCode, detail: Option<&str>) -> Answer {
-    let mut problem = json!({
-        "type": "about:blank",
-        "title": status.canonical_reason().unwrap_or("Error"),
-        "status": status.as_u16(),
-    });
-    if let Some(detail) = detail {
-        problem["detail"] = detail.into();
-    }
-    answer(status, "application/problem+json", problem.to_string().into_bytes())
-}
-
-fn text(status: StatusCode, body: &str) -> Answer {
-    answer(status, "text/plain; charset=utf-8", body.as_bytes().to_vec())
-}
-
-fn answer(status: StatusCode, content_type: &'static str, body: Vec<u8>) -> Answer {
-    let length = body.len();
-    let mut answer = Response::new(body);
-    *answer.status_mut() = status;
-    let headers = answer.headers_mut();
-    headers.insert(header::CONTENT_TYPE, http::HeaderValue::from_static(content_type));
-    headers.insert(header::CONTENT_LENGTH, length.into());
-    headers.insert(header::CACHE_CONTROL, http::HeaderValue::from_static("no-store"));
-    answer
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -235,7 +270,7 @@ mod tests {
     #[test]
     fn a_fault_in_the_body_quotes_nothing_of_it() {
         let fault = serde_json::from_slice::<ExplainRequest>(br#"{"tokne":"s3cr3t"}"#).unwrap_err();
-        let text = json_fault(&fault);
+        let text = json_fault("a request to explain", &fault);
         assert!(!text.contains("s3cr3t") && !text.contains("tokne"), "{text}");
     }
 }

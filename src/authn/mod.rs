@@ -1,5 +1,6 @@
 //! 6. Who is it: the token opened, verified and read ([`token`]), presented by whoever holds its keys ([`binding`],
-//!    [`dpop`], [`mtls`]), after an authentication that is enough ([`step_up`]), used for the first time ([`replay`]).
+//!    [`dpop`], [`mtls`]), not revoked ([`revocation`]), after an authentication that is enough ([`step_up`]), used for
+//!    the first time ([`replay`]).
 
 pub mod binding;
 pub mod dpop;
@@ -8,6 +9,7 @@ pub mod dpop_policy;
 pub mod mtls;
 pub mod proof_keys;
 pub mod replay;
+pub mod revocation;
 pub mod step_up;
 pub mod token;
 pub mod verdict_cache;
@@ -18,6 +20,7 @@ pub use dpop_nonce::DpopNonces;
 pub use dpop_policy::{DpopNonceRule, DpopPolicy, DpopPolicyError};
 pub use proof_keys::ProofKeys;
 pub use replay::{NotReplayed, OnLoss, ReplayGuard, ReplayMode, ReplayRefusal};
+pub use revocation::{RevocationPolicy, Revocations};
 pub use step_up::{Insufficient, StepUp};
 pub use token::{Opened, TokenError, Verified};
 pub use verdict_cache::{VerdictBounds, VerdictCache};

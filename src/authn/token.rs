@@ -5,7 +5,7 @@
 //! compared with what the issuer promised.
 
 use crate::clock::{Stopwatch, UnixTime};
-use crate::issuer::{Form, IssuerId, IssuerProfile, Registry, TokenContract, Unchosen};
+use crate::issuer::{AcceptedTypes, Form, IssuerId, IssuerProfile, Registry, TokenContract, Unchosen};
 use crate::jose::{
     self, Claims, Compact, ContentEncryption, JoseHeader, JweParts, JwsParts, KeyAlgorithm, KeySelectionError,
     SigningAlgorithm, media_type,
@@ -117,20 +117,59 @@ pub fn open(
     now: UnixTime,
     observer: &dyn Observer,
 ) -> Result<Opened, Refused> {
+    open_typed(registry, candidates, token, None, now, observer)
+}
+
+/// As [`open`], for a token that is not presented on a route: any issuer of the configuration can have made it. With
+/// `types`, its `typ` must be one of these instead of the issuer's.
+pub(super) fn open_of_any(
+    registry: &Registry,
+    token: &str,
+    types: Option<&AcceptedTypes>,
+    now: UnixTime,
+    observer: &dyn Observer,
+) -> Result<Opened, Refused> {
+    let all: Vec<IssuerId> = registry.iter().map(|(id, _)| id).collect();
+    check_size(registry, &all, token)?;
+    let iss = jose::split(token).ok().and_then(Compact::into_jws);
+    let iss = iss.and_then(|jws| Some(Claims::parse(&jws.payload).ok()?.issuer()?.to_owned()));
+    let Some(iss) = iss else {
+        return open_typed(registry, &all, token, types, now, observer);
+    };
+    // Only within a route do `iss` and shape name one issuer: here each that has this `iss` is asked.
+    let named = registry.iter().filter(|(_, profile)| *profile.issuer == *iss).map(|(id, _)| id);
+    let mut refused = Refused::from(TokenError::UnknownIssuer);
+    for id in named {
+        match open_typed(registry, &[id], token, types, now, observer) {
+            Ok(opened) => return Ok(opened),
+            Err(other) => refused = other,
+        }
+    }
+    Err(refused)
+}
+
+fn open_typed(
+    registry: &Registry,
+    candidates: &[IssuerId],
+    token: &str,
+    types: Option<&AcceptedTypes>,
+    now: UnixTime,
+    observer: &dyn Observer,
+) -> Result<Opened, Refused> {
     check_size(registry, candidates, token)?;
     match jose::split(token).map_err(TokenError::from)? {
         Compact::Jws(jws) => {
             let claims = Claims::parse(&jws.payload);
             let iss = claims.as_ref().ok().and_then(Claims::issuer);
             let issuer = registry.choose_signed(candidates, iss).map_err(TokenError::from)?;
-            let opening = Opening::new(profile(registry, issuer)?, issuer, now, observer);
+            let opening = Opening::new(profile(registry, issuer)?, issuer, types, now, observer);
             let claims = claims.map_err(|_| TokenError::MalformedClaims);
             let opened = opening.check_size(token).and_then(|()| opening.signed(&jws, claims));
             opened.map_err(|error| opening.refuse(error))
         }
         Compact::Jwe(jwe) => {
             let issuer = registry.choose_encrypted(candidates, &jwe.header).map_err(TokenError::from)?;
-            let opening = Opening::new(profile(registry, issuer)?, issuer, now, observer);
+            let opening = Opening::new(profile(registry, issuer)?, issuer, types, now, observer);
             let opened = opening.check_size(token).and_then(|()| opening.encrypted(&jwe));
             opened.map_err(|error| opening.refuse(error))
         }
@@ -151,6 +190,8 @@ fn profile(registry: &Registry, issuer: IssuerId) -> Result<&IssuerProfile, Toke
 struct Opening<'o> {
     profile: &'o IssuerProfile,
     issuer: IssuerId,
+    /// What `typ` is asked instead of the contract's.
+    types: Option<&'o AcceptedTypes>,
     now: UnixTime,
     observer: &'o dyn Observer,
     /// Set where a key is missing; beside the error, because the same error also has causes no key set can mend.
@@ -158,8 +199,14 @@ struct Opening<'o> {
 }
 
 impl<'o> Opening<'o> {
-    fn new(profile: &'o IssuerProfile, issuer: IssuerId, now: UnixTime, observer: &'o dyn Observer) -> Self {
-        Self { profile, issuer, now, observer, newer_may_help: Cell::new(false) }
+    fn new(
+        profile: &'o IssuerProfile,
+        issuer: IssuerId,
+        types: Option<&'o AcceptedTypes>,
+        now: UnixTime,
+        observer: &'o dyn Observer,
+    ) -> Self {
+        Self { profile, issuer, types, now, observer, newer_may_help: Cell::new(false) }
     }
 
     fn refuse(&self, error: TokenError) -> Refused {
@@ -173,6 +220,10 @@ impl<'o> Opening<'o> {
     /// Another issuer of the route may make larger tokens; this one does not.
     fn check_size(&self, token: &str) -> Result<(), TokenError> {
         if token.len() > self.contract().max_size { Err(TokenError::TooLarge) } else { Ok(()) }
+    }
+
+    fn accepts(&self, typ: Option<&str>) -> bool {
+        self.types.unwrap_or(&self.contract().types).accept(typ)
     }
 
     fn signed(&self, jws: &JwsParts<'_>, claims: Result<Claims, TokenError>) -> Result<Opened, TokenError> {
@@ -216,7 +267,7 @@ impl<'o> Opening<'o> {
         let nested_cty = header.cty.as_deref().is_some_and(|cty| matches!(media_type(cty).as_str(), "jwt" | "at+jwt"));
         match contract.form {
             Form::Nested if !nested_cty => Err(TokenError::TypeRefused),
-            Form::Sealed if header.cty.is_some() || !contract.types.accept(header.typ.as_deref()) => {
+            Form::Sealed if header.cty.is_some() || !self.accepts(header.typ.as_deref()) => {
                 Err(TokenError::TypeRefused)
             }
             _ => Ok(pair),
@@ -229,7 +280,7 @@ impl<'o> Opening<'o> {
         let algorithm = SigningAlgorithm::from_name(&jws.header.alg)
             .filter(|algorithm| contract.signing_algorithms.contains(algorithm))
             .ok_or(TokenError::AlgorithmRefused)?;
-        if !contract.types.accept(jws.header.typ.as_deref()) {
+        if !self.accepts(jws.header.typ.as_deref()) {
             return Err(TokenError::TypeRefused);
         }
         let kid = jws.header.kid.as_deref();
@@ -299,6 +350,12 @@ impl Opened {
     #[must_use]
     pub fn issuer(&self) -> IssuerId {
         self.issuer
+    }
+
+    /// The proven claims, none of them judged: the token may be expired, or meant for somebody else.
+    #[must_use]
+    pub fn claims(&self) -> &Arc<Claims> {
+        &self.claims
     }
 
     /// True while the keys that proved this token are the ones its issuer has, and may be believed, at `now`.

@@ -13,6 +13,9 @@ use quick_cache::sync::Cache;
 /// What a cached verdict costs beside what was opened: the cache's own place for it, and two counted pointers.
 const OVERHEAD: usize = 256;
 
+/// What most verdicts weigh, and rather less.
+const TYPICAL: usize = 2048;
+
 /// How much may be remembered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct VerdictBounds {
@@ -73,7 +76,10 @@ impl VerdictCache {
         openssl::rand::rand_bytes(&mut secret)?;
         // Rounded up: so many of the lightest are no more than `entries`.
         let least = bytes.div_ceil(u64::try_from(entries).unwrap_or(u64::MAX).max(1)).max(1);
-        let verdicts = Cache::with_weighter(entries, if entries == 0 { 0 } else { bytes }, Weight { least });
+        // What the cache keeps books on, among them keys it has dropped, is to be small beside what it holds.
+        let expected = usize::try_from(bytes).unwrap_or(usize::MAX) / TYPICAL;
+        let capacity = if entries == 0 { 0 } else { bytes };
+        let verdicts = Cache::with_weighter(entries.min(expected), capacity, Weight { least });
         Ok(Self { secret, verdicts })
     }
 
@@ -113,5 +119,87 @@ impl VerdictCache {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.verdicts.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::issuer::{AcceptedTypes, Form, IssuerId, IssuerProfile, KeyRing, TokenContract};
+    use crate::jose::{SigningAlgorithm, VerificationKey, VerificationKeySet, sign::sign_compact};
+    use crate::observe::Silent;
+    use serde_json::{Map, json};
+    use std::sync::Arc;
+
+    const SECRET: &[u8; 32] = b"0123456789abcdef0123456789abcdef";
+
+    fn registry() -> Registry {
+        let key = VerificationKey::from_secret(SECRET, &[SigningAlgorithm::HS256]).unwrap();
+        let contract = TokenContract {
+            form: Form::Signed,
+            signing_algorithms: vec![SigningAlgorithm::HS256],
+            key_algorithms: Vec::new(),
+            content_encryptions: Vec::new(),
+            types: AcceptedTypes::default(),
+            scope_claim: "scope".into(),
+            id_claim: "jti".into(),
+            max_lifetime: None,
+            leeway: std::time::Duration::ZERO,
+            max_size: 8192,
+            required_claims: Vec::new(),
+        };
+        let keys = KeyRing::new(Some(VerificationKeySet::from_keys(vec![key]).unwrap()), None);
+        let (issuer, audiences) = ("https://i.test".into(), Vec::new());
+        Registry::new(vec![Arc::new(IssuerProfile { name: "i".into(), issuer, audiences, contract, keys })])
+    }
+
+    fn opened(registry: &Registry, filler: usize) -> Opened {
+        let claims = json!({ "iss": "https://i.test", "filler": "x".repeat(filler) }).to_string();
+        let k = crate::jose::base64url::encode(SECRET);
+        let token = sign_compact(&Map::new(), claims.as_bytes(), &json!({ "kty": "oct", "k": k })).unwrap();
+        super::super::token::open(registry, &[IssuerId::new(0)], &token, UnixTime::from_seconds(0), &Silent).unwrap()
+    }
+
+    fn filled(entries: usize, bytes: u64, filler: usize) -> VerdictCache {
+        let (registry, cache) = (registry(), VerdictCache::new(entries, bytes).unwrap());
+        let verdict = opened(&registry, filler);
+        for at in 0..500 {
+            cache.remember(cache.key(&at.to_string(), 1), &verdict);
+        }
+        cache
+    }
+
+    #[test]
+    fn the_cache_is_bounded_by_entries_and_by_bytes() {
+        let by_entries = filled(100, 64 << 20, 10).len();
+        assert!((50..=100).contains(&by_entries), "{by_entries} of 100 entries");
+        let by_bytes = filled(100_000, 256 << 10, 4000).len();
+        assert!((30..=64).contains(&by_bytes), "{by_bytes} verdicts of more than 4000 bytes in 256 KiB");
+        assert!(filled(0, 1 << 20, 10).is_empty() && filled(100, 0, 10).is_empty());
+    }
+
+    #[test]
+    fn a_verdict_is_found_under_its_bytes_its_generation_and_its_cache_alone() {
+        let (registry, cache) = (registry(), VerdictCache::new(10, 1 << 20).unwrap());
+        cache.remember(cache.key("token", 1), &opened(&registry, 1));
+        let finds = |token: &str, generation| {
+            cache.find(cache.key(token, generation), &registry, UnixTime::from_seconds(0)).is_some()
+        };
+        assert!(finds("token", 1));
+        assert!(!finds("token", 2) && !finds("token ", 1) && !finds("Token", 1) && !finds("", 1));
+        let other = VerdictCache::new(10, 1 << 20).unwrap();
+        assert!(other.key("token", 1) != cache.key("token", 1), "nobody outside can tell a token's place");
+    }
+
+    #[test]
+    fn a_verdict_without_its_keys_is_dropped_when_it_is_met() {
+        let (registry, cache) = (registry(), VerdictCache::new(10, 1 << 20).unwrap());
+        let key = cache.key("token", 1);
+        cache.remember(key, &opened(&registry, 1));
+        let ring = &registry.profile(IssuerId::new(0)).unwrap().keys;
+        let none = Arc::new(VerificationKeySet::default());
+        ring.replace(crate::issuer::KeySnapshot { set: none, generation: 2, stale_at: None });
+        assert!(cache.find(key, &registry, UnixTime::from_seconds(0)).is_none());
+        assert!(cache.is_empty());
     }
 }

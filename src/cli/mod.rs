@@ -67,13 +67,12 @@ pub fn main() -> ExitCode {
 
 fn run(command: Command) -> anyhow::Result<Outcome> {
     match command {
-        Command::Run { config } => match load(&config) {
-            Some(loaded) => {
-                crate::app::run(loaded)?;
-                Ok(Outcome::Done)
-            }
-            None => Ok(Outcome::CheckFailed),
-        },
+        Command::Run { config } => {
+            let config::Reading { outcome, inputs } = config::read(&config, &config::ProcessEnvironment);
+            let Some(loaded) = sound(outcome) else { return Ok(Outcome::CheckFailed) };
+            crate::app::run(loaded, inputs)?;
+            Ok(Outcome::Done)
+        }
         Command::Check(command) => Ok(command.run()),
         Command::Explain(command) => command.run(),
         Command::Quickstart(command) => command.run(),
@@ -88,7 +87,12 @@ fn run(command: Command) -> anyhow::Result<Outcome> {
 
 /// Loads the configuration, or prints all its faults.
 fn load(path: &Path) -> Option<config::Loaded> {
-    match config::load(path) {
+    sound(config::load(path))
+}
+
+/// The configuration, or its faults in print.
+fn sound(outcome: Result<config::Loaded, config::Faults>) -> Option<config::Loaded> {
+    match outcome {
         Ok(loaded) => Some(loaded),
         Err(faults) => {
             eprintln!("{faults}");

@@ -1,6 +1,7 @@
 //! Files that a configuration names: found relative to the file that names them, read whole, and bounded.
 
 use super::fault::Faults;
+use super::inputs::Inputs;
 use super::site::Site;
 use std::fs::File;
 use std::io::Read as _;
@@ -13,10 +14,10 @@ pub fn locate(name: &str, site: &Site) -> PathBuf {
     site.document().directory().join(name)
 }
 
-/// The content of the file `name`; `None` after a fault at `site`.
-pub fn read(name: &str, limit: usize, site: &Site, faults: &mut Faults) -> Option<Vec<u8>> {
+/// The content of the file `name`, noted among `inputs`; `None` after a fault at `site`.
+pub fn read(name: &str, limit: usize, site: &Site, inputs: &mut Inputs, faults: &mut Faults) -> Option<Vec<u8>> {
     let path = locate(name, site);
-    match read_bounded(&path, limit) {
+    match inputs.read(&path, limit) {
         Ok(bytes) => Some(bytes),
         Err(why) => {
             let problem = format!("names the file {}, which {why}", path.display());

@@ -2,8 +2,8 @@
 
 use super::check;
 use super::fault::Faults;
-use super::files;
 use super::include;
+use super::inputs::Inputs;
 use super::schema::value::List;
 use super::schema::{Gateway, routes::Route, upstreams::Upstream};
 use super::site::Site;
@@ -38,8 +38,8 @@ pub struct Written {
 }
 
 /// Reads gateway.yaml at `path` and all files it includes.
-pub fn gather(path: &Path, faults: &mut Faults) -> Written {
-    let document = open(path, 0, None, faults);
+pub fn gather(path: &Path, inputs: &mut Inputs, faults: &mut Faults) -> Written {
+    let document = open(path, 0, None, inputs, faults);
     let mut gateway = check::gateway(&document, faults);
     let root = Site::root(&document);
     let mut written = Written {
@@ -50,15 +50,15 @@ pub fn gather(path: &Path, faults: &mut Faults) -> Written {
         gateway,
         root,
     };
-    for (file, place) in include::files(&written, faults) {
-        include_file(&file, &place, &mut written, faults);
+    for (file, place) in include::files(&written, inputs, faults) {
+        include_file(&file, &place, &mut written, inputs, faults);
     }
     written
 }
 
 /// Reads one file; an unreadable one is a fault at `named_at`, or in itself, and an empty document.
-fn open(path: &Path, order: usize, named_at: Option<&Site>, faults: &mut Faults) -> Arc<Document> {
-    match files::read_bounded(path, MAX_BYTES) {
+fn open(path: &Path, order: usize, named_at: Option<&Site>, inputs: &mut Inputs, faults: &mut Faults) -> Arc<Document> {
+    match inputs.read(path, MAX_BYTES) {
         Ok(bytes) => source::read(path, order, &bytes, faults),
         Err(why) => {
             let document = source::unreadable(path, order);
@@ -69,8 +69,8 @@ fn open(path: &Path, order: usize, named_at: Option<&Site>, faults: &mut Faults)
     }
 }
 
-fn include_file(path: &Path, place: &Site, written: &mut Written, faults: &mut Faults) {
-    let document = open(path, written.files.len(), Some(place), faults);
+fn include_file(path: &Path, place: &Site, written: &mut Written, inputs: &mut Inputs, faults: &mut Faults) {
+    let document = open(path, written.files.len(), Some(place), inputs, faults);
     written.files.push(path.to_path_buf());
     written.complete &= document.is_complete();
     let mut included = check::included(&document, faults);

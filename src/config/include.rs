@@ -3,6 +3,7 @@
 use super::fault::Faults;
 use super::files;
 use super::gather::{Placed, Written};
+use super::inputs::Inputs;
 use super::schema::include::Included;
 use super::schema::routes::Route;
 use super::schema::value::List;
@@ -15,12 +16,12 @@ const MAX_FILES: usize = 1000;
 
 /// The files that `include` of gateway.yaml names, each once and with the place that names it, those of one pattern in
 /// the order of their names.
-pub fn files(written: &Written, faults: &mut Faults) -> Vec<(PathBuf, Site)> {
+pub fn files(written: &Written, inputs: &mut Inputs, faults: &mut Faults) -> Vec<(PathBuf, Site)> {
     let site = written.root.key("include");
     let mut found: Vec<(PathBuf, Site)> = Vec::new();
     for (index, pattern) in written.gateway.include.iter().flat_map(List::iter) {
         let place = site.index(index);
-        for file in expand(pattern.as_str(), &place, faults) {
+        for file in expand(pattern.as_str(), &place, inputs, faults) {
             if !found.iter().any(|(known, _)| *known == file) {
                 found.push((file, place.clone()));
             }
@@ -33,7 +34,7 @@ pub fn files(written: &Written, faults: &mut Faults) -> Vec<(PathBuf, Site)> {
     found
 }
 
-fn expand(pattern: &str, site: &Site, faults: &mut Faults) -> Vec<PathBuf> {
+fn expand(pattern: &str, site: &Site, inputs: &mut Inputs, faults: &mut Faults) -> Vec<PathBuf> {
     let path = files::locate(pattern, site);
     let (Some(directory), Some(name)) = (path.parent(), path.file_name().and_then(OsStr::to_str)) else {
         faults.push(site, "names no file", "write a path, such as `routes.d/*.yaml`");
@@ -46,15 +47,17 @@ fn expand(pattern: &str, site: &Site, faults: &mut Faults) -> Vec<PathBuf> {
     if !name.contains('*') {
         return vec![path.clone()];
     }
-    matching(directory, name).unwrap_or_else(|_| {
+    let found = matching(directory, name).unwrap_or_else(|_| {
         let problem = format!("names the directory {}, which can't be read", directory.display());
         faults.push(site, problem, "name a readable directory, relative to this file");
         Vec::new()
-    })
+    });
+    inputs.listed(directory, name, &found);
+    found
 }
 
 /// The files in `directory` whose names fit `pattern`, in the order of their names; hidden ones are left out.
-fn matching(directory: &Path, pattern: &str) -> std::io::Result<Vec<PathBuf>> {
+pub fn matching(directory: &Path, pattern: &str) -> std::io::Result<Vec<PathBuf>> {
     let directory = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
     let mut names: Vec<String> = std::fs::read_dir(directory)?
         .filter_map(|entry| entry.ok()?.file_name().into_string().ok())

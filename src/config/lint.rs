@@ -6,7 +6,7 @@ use super::loaded::Loaded;
 use super::possession;
 use super::site::Site;
 use super::warning::Warning;
-use crate::authn::{BindingRule, OnLoss, ReplayMode};
+use crate::authn::{BindingRule, OnLoss, ReplayMode, RevocationPolicy};
 use crate::clock::{Clock as _, SystemClock};
 use crate::decision::{Access, Guard};
 use crate::identity::TokenHandling;
@@ -63,6 +63,10 @@ fn one_route(rule: &Rule, site: &Site, warnings: &mut Vec<Warning>) {
     if guard.replay != ReplayMode::None && guard.on_loss == OnLoss::Open {
         let weakness = "lets tokens be used again whenever the store can't answer";
         warnings.push(Warning::new(&site.key("access").key("on_loss"), weakness));
+    }
+    if guard.replay != ReplayMode::None && guard.revocation == RevocationPolicy::LastKnown {
+        let weakness = "goes by a list of revocations that may be out of date, where no token is accepted in doubt";
+        warnings.push(Warning::new(&site.key("access").key("revocation"), weakness));
     }
     if guard.replay != ReplayMode::None && rule.identity.token != TokenHandling::Drop {
         let weakness = "hands a one-time token on: the upstream can use it elsewhere";

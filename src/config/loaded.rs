@@ -1,6 +1,6 @@
 //! A configuration that is sound from first to last, in the rooms' own types.
 
-use super::compile::{Rule, StoreSettings};
+use super::compile::{RevocationSettings, Rule, StoreSettings};
 use super::gather::Written;
 use super::schema::value::List;
 use super::site::Site;
@@ -10,7 +10,8 @@ use crate::authn::DpopNonces;
 use crate::authn::VerdictBounds;
 use crate::decision::{Endpoints, Snapshot};
 use crate::identity::Firewall;
-use crate::issuer::Registry;
+use crate::issuer::http::RemoteKeys;
+use crate::issuer::{IssuerProfile, Registry};
 use crate::proxy::{ListenerSettings, ServerSettings};
 use crate::route::RouteTable;
 use crate::telemetry::LogSettings;
@@ -27,6 +28,8 @@ pub struct Loaded {
     pub admin: AdminSettings,
     /// What remembers spent tokens.
     pub store: StoreSettings,
+    /// What remembers revoked tokens.
+    pub revocations: RevocationSettings,
     /// The backends, in the order of their [`UpstreamId`](crate::decision::UpstreamId)s.
     pub upstreams: Vec<UpstreamSettings>,
     /// The process.
@@ -39,6 +42,8 @@ pub struct Loaded {
     pub log: LogSettings,
     /// Whom we believe.
     pub issuers: Registry,
+    /// Those of the issuers whose keys are fetched, and where from: their rings are empty until that has happened.
+    pub remote_keys: Vec<(Arc<IssuerProfile>, RemoteKeys)>,
     /// Where requests want to go.
     pub routes: RouteTable,
     /// The headers no client may send through.

@@ -2,21 +2,28 @@
 
 use super::compile::Rule;
 use super::loaded::Loaded;
-use crate::authn::{BindingRule, ReplayMode, StepUp};
+use crate::authn::{BindingRule, ReplayMode, RevocationPolicy, StepUp};
 use crate::decision::{Access, Guard};
 use crate::identity::{Encoding, Format, HeaderRule, TokenHandling};
-use crate::issuer::{IssuerProfile, Registry};
+use crate::issuer::IssuerProfile;
 use std::fmt;
 use std::time::Duration;
 
-/// The effective policy of each route: a heading `route NAME`, and indented lines of `what: value`.
+/// The effective policy of each route: its name, and lines of `what: value`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policies(Vec<(String, Vec<String>)>);
 
+impl Policies {
+    /// Each route's name, and the lines of its policy.
+    pub fn routes(&self) -> impl Iterator<Item = (&str, &[String])> {
+        self.0.iter().map(|(route, lines)| (route.as_str(), lines.as_slice()))
+    }
+}
+
 impl fmt::Display for Policies {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (heading, lines) in &self.0 {
-            writeln!(f, "{heading}")?;
+        for (route, lines) in &self.0 {
+            writeln!(f, "route {route}")?;
             for line in lines {
                 writeln!(f, "  {line}")?;
             }
@@ -28,7 +35,7 @@ impl fmt::Display for Policies {
 /// The effective policies of `loaded`, in the order of its routes.
 #[must_use]
 pub fn effective_policies(loaded: &Loaded) -> Policies {
-    let describe = |rule: &Rule| (format!("route {}", rule.policy.name), lines(rule, loaded));
+    let describe = |rule: &Rule| (rule.policy.name.to_string(), lines(rule, loaded));
     Policies(loaded.rules.iter().map(describe).collect())
 }
 
@@ -37,7 +44,7 @@ fn lines(rule: &Rule, loaded: &Loaded) -> Vec<String> {
     let mut lines = vec![format!("match: {}", matches(rule)), format!("upstream: {upstream}")];
     match &rule.policy.access {
         Access::Public => lines.push("access: public".to_owned()),
-        Access::Guarded(guard) => lines.extend(guarded(guard, &loaded.issuers)),
+        Access::Guarded(guard) => lines.extend(guarded(guard, loaded)),
     }
     lines.extend(rule.identity.headers.iter().map(header));
     lines.push(format!("token: {}", token(rule.identity.token)));
@@ -51,10 +58,14 @@ fn matches(rule: &Rule) -> String {
     format!("{hosts}, {}, {methods}", rule.matches.path.as_str())
 }
 
-fn guarded(guard: &Guard, issuers: &Registry) -> Vec<String> {
+fn guarded(guard: &Guard, loaded: &Loaded) -> Vec<String> {
     let profiles: Vec<&IssuerProfile> =
-        guard.issuers.iter().filter_map(|id| issuers.profile(*id)).map(AsRef::as_ref).collect();
-    let mut lines: Vec<String> = profiles.iter().map(|profile| format!("believes: {}", believed(profile))).collect();
+        guard.issuers.iter().filter_map(|id| loaded.issuers.profile(*id)).map(AsRef::as_ref).collect();
+    let fetched =
+        |profile: &IssuerProfile| loaded.remote_keys.iter().find(|(follower, _)| follower.name == profile.name);
+    let source = |profile: &IssuerProfile| fetched(profile).map(|(_, keys)| keys.source().as_str());
+    let mut lines: Vec<String> =
+        profiles.iter().map(|profile| format!("believes: {}", believed(profile, source(profile)))).collect();
     let audiences = if guard.audiences.is_empty() {
         let mut all: Vec<&str> = profiles.iter().flat_map(|profile| &profile.audiences).map(String::as_str).collect();
         all.sort_unstable();
@@ -75,6 +86,10 @@ fn guarded(guard: &Guard, issuers: &Registry) -> Vec<String> {
         mode @ ReplayMode::Once => {
             format!("replay: {}, {} when the store can't answer", mode.name(), guard.on_loss.name())
         }
+    });
+    lines.push(match guard.revocation {
+        RevocationPolicy::Required => "revocation: required, closed when the list is out of date".to_owned(),
+        RevocationPolicy::LastKnown => "revocation: last_known, however old the list is".to_owned(),
     });
     lines
 }
@@ -104,9 +119,10 @@ fn step_up(asked: &StepUp) -> String {
     parts.join("; ")
 }
 
-fn believed(profile: &IssuerProfile) -> String {
+fn believed(profile: &IssuerProfile, source: Option<&str>) -> String {
     let contract = &profile.contract;
     let mut parts = vec![format!("{} (iss {})", profile.name, profile.issuer), contract.form.name().to_owned()];
+    parts.extend(source.map(|url| format!("keys from {url}")));
     parts.extend(names(&contract.signing_algorithms, "signed with"));
     parts.extend(names(&contract.key_algorithms, "key by"));
     parts.extend(names(&contract.content_encryptions, "content by"));

@@ -4,6 +4,7 @@
 
 use super::fault::Faults;
 use super::files;
+use super::inputs::Inputs;
 use super::schema::value::SecretRef;
 use super::site::Site;
 use crate::secret::Secret;
@@ -33,11 +34,12 @@ pub fn read(
     reference: &SecretRef,
     site: &Site,
     environment: &dyn Environment,
+    inputs: &mut Inputs,
     faults: &mut Faults,
 ) -> Option<Secret<Vec<u8>>> {
     let bytes = match reference {
         SecretRef::Env(name) => variable(name, site, environment, faults)?,
-        SecretRef::File(path) => Secret::new(files::read(path, MAX_BYTES, site, faults)?),
+        SecretRef::File(path) => Secret::new(files::read(path, MAX_BYTES, site, inputs, faults)?),
     };
     if without_newline(bytes.expose()).is_empty() {
         faults.push(site, format!("names `{reference}`, which is empty"), "put the secret there");
@@ -51,9 +53,10 @@ pub fn read_line(
     reference: &SecretRef,
     site: &Site,
     environment: &dyn Environment,
+    inputs: &mut Inputs,
     faults: &mut Faults,
 ) -> Option<Secret<Vec<u8>>> {
-    let bytes = read(reference, site, environment, faults)?;
+    let bytes = read(reference, site, environment, inputs, faults)?;
     let line = without_newline(bytes.expose());
     if line.iter().any(u8::is_ascii_control) {
         let problem = format!("names `{reference}`, which is more than one line of text");
@@ -94,7 +97,8 @@ mod tests {
     fn line(reference: &SecretRef) -> (Option<Vec<u8>>, String) {
         let mut faults = Faults::default();
         let site = Site::root(&source::unreadable(Path::new("dir/gateway.yaml"), 0)).key("token");
-        let value = read_line(reference, &site, &Fixed, &mut faults).map(|secret| secret.expose().clone());
+        let value = read_line(reference, &site, &Fixed, &mut Inputs::default(), &mut faults)
+            .map(|secret| secret.expose().clone());
         (value, faults.to_string())
     }
 

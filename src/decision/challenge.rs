@@ -85,7 +85,7 @@ impl fmt::Display for Challenge {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::authn::{BindingRule, DpopPolicy, OnLoss, ReplayMode};
+    use crate::authn::{BindingRule, DpopPolicy, OnLoss, ReplayMode, RevocationPolicy};
     use crate::decision::Scopes;
 
     fn guard() -> Guard {
@@ -100,6 +100,7 @@ mod tests {
             step_up: Some(step_up.unwrap()),
             replay: ReplayMode::None,
             on_loss: OnLoss::Closed,
+            revocation: RevocationPolicy::LastKnown,
         }
     }
 

@@ -4,16 +4,14 @@ use super::authorize::{Request, has_scopes};
 use super::trace::{Stage, StageResult, Trace};
 use super::{Access, Challenge, ChallengeKind, Denial, Endpoint, Guard, Memory, Reason, RoutePolicy, Snapshot};
 use crate::authn::binding::{self, BindingError, BindingRule, Presented, ProofOfPossession};
-use crate::authn::replay::{self, NotReplayed, ReplayMode, ReplayRefusal};
-use crate::authn::token::{self, Opened, TokenError, Verified};
-use crate::authn::{DpopPolicy, ProofError, ProofTools};
+use crate::authn::replay::{self, NotReplayed, ReplayMode};
+use crate::authn::token::{self, Opened, Verified};
+use crate::authn::{DpopPolicy, ProofTools};
 use crate::identity::TokenHandling;
 use crate::issuer::{IssuerId, IssuerProfile};
 use crate::limit::RateReport;
 use crate::observe::Observer;
-use crate::request::{
-    Authority, CanonicalPath, Credential, CredentialError, Facts, Host, Scheme, TargetUri, credentials,
-};
+use crate::request::{Authority, CanonicalPath, Credential, Facts, Host, Scheme, TargetUri, credentials};
 use crate::route::{Parameters, RouteId, Routed};
 use http::HeaderValue;
 use std::sync::Arc;
@@ -74,7 +72,7 @@ impl<'c> Course<'c> {
             challenges: challenges.unwrap_or_default(),
             dpop_nonce: guarded.and_then(|(_, guard)| self.dpop_nonce(guard)),
             retry_after: self.wait.or(denial.retry_after),
-            rate: self.rate,
+            rate: self.rate.map(Box::new),
             allow: self.allow,
             ..denial
         }
@@ -175,13 +173,17 @@ impl<'c> Course<'c> {
                 self.issuer = refused.issuer;
                 self.want_newer_keys(refused);
                 let name = self.snapshot.issuer_name(refused.issuer);
+                if refused.error == token::TokenError::KeysUnavailable && matches!(self.memory, Memory::Absent) {
+                    // Keys that are fetched are in the memory of a running gateway alone.
+                    self.trace.note(Stage::Token, StageResult::NotVisible, || format!("needs the keys of {name}"));
+                    return Err(Reason::KeysUnavailable);
+                }
                 Err(self
                     .refuse(Stage::Token, Reason::from(refused.error), || format!("{}; issuer: {name}", refused.error)))
             }
         }
     }
 
-    /// Opens the token, or recalls the verdict on these very bytes. One-time tokens come once: they go past the cache.
     /// A real request that lacks a key lets the issuer's keys be fetched again, and does not wait; `explain` lets
     /// nothing be fetched.
     fn want_newer_keys(&self, refused: token::Refused) {
@@ -191,6 +193,7 @@ impl<'c> Course<'c> {
         }
     }
 
+    /// Opens the token, or recalls the verdict on these very bytes. One-time tokens come once: they go past the cache.
     fn open_or_recall(&self, guard: &Guard, token: &str) -> Result<Opened, token::Refused> {
         let (issuers, now) = (&self.snapshot.issuers, self.facts.now);
         let open = || token::open(issuers, &guard.issuers, token, now, self.observer);
@@ -266,6 +269,25 @@ impl<'c> Course<'c> {
             BindingError::Downgraded => Scheme::Dpop,
             BindingError::Unbound if guard.binding == BindingRule::Dpop => Scheme::Dpop,
             _ => self.scheme,
+        }
+    }
+
+    pub(super) fn revocation(&mut self, guard: &Guard, token: &Verified) -> Result<(), Reason> {
+        let (Memory::Live(memory) | Memory::Peek(memory)) = self.memory else {
+            self.trace.note(Stage::Revocation, StageResult::NotVisible, || "needs a running gateway");
+            return Ok(());
+        };
+        let (profile, now) = (self.profile(token.issuer()).ok_or(Reason::UnknownIssuer)?, self.facts.now);
+        let list = &memory.revocations;
+        match list.judge(token, profile, guard.revocation, now) {
+            Ok(()) => {
+                self.trace.note(Stage::Revocation, StageResult::Passed, || match list.age(now) {
+                    Some(age) => format!("not revoked, as of {} s ago", age.as_secs()),
+                    None => "not revoked, as far as is known: the list could not be had yet".to_owned(),
+                });
+                Ok(())
+            }
+            Err(refusal) => Err(self.refuse(Stage::Revocation, Reason::from(refusal), || refusal)),
         }
     }
 
@@ -384,67 +406,5 @@ impl<'c> Course<'c> {
     fn refuse<D: std::fmt::Display>(&mut self, stage: Stage, reason: Reason, seen: impl FnOnce() -> D) -> Reason {
         self.trace.note(stage, StageResult::Refused, seen);
         reason
-    }
-}
-
-impl From<CredentialError> for Reason {
-    fn from(error: CredentialError) -> Self {
-        match error {
-            CredentialError::Missing => Self::NoCredential,
-            CredentialError::Several => Self::SeveralCredentials,
-            CredentialError::Malformed => Self::MalformedCredential,
-        }
-    }
-}
-
-impl From<TokenError> for Reason {
-    fn from(error: TokenError) -> Self {
-        match error {
-            TokenError::TooLarge => Self::TokenTooLarge,
-            TokenError::WrongForm => Self::WrongForm,
-            TokenError::HeaderRefused => Self::HeaderRefused,
-            TokenError::UnknownIssuer => Self::UnknownIssuer,
-            TokenError::AlgorithmRefused => Self::AlgorithmRefused,
-            TokenError::TypeRefused => Self::TypeRefused,
-            TokenError::KeysUnavailable => Self::KeysUnavailable,
-            TokenError::UnknownKey => Self::UnknownKey,
-            TokenError::DecryptionFailed => Self::DecryptionFailed,
-            TokenError::BadSignature => Self::BadSignature,
-            TokenError::MalformedClaims => Self::MalformedClaims,
-            TokenError::ClaimMissing => Self::ClaimMissing,
-            TokenError::Expired => Self::Expired,
-            TokenError::NotYetValid => Self::NotYetValid,
-            TokenError::IssuedInFuture => Self::IssuedInFuture,
-            TokenError::LifetimeTooLong => Self::LifetimeTooLong,
-            TokenError::WrongAudience => Self::WrongAudience,
-        }
-    }
-}
-
-impl From<BindingError> for Reason {
-    fn from(error: BindingError) -> Self {
-        match error {
-            BindingError::Unbound | BindingError::NoKey | BindingError::Downgraded | BindingError::NoCertificate => {
-                Self::BindingMissing
-            }
-            BindingError::OtherCertificate | BindingError::Proof(ProofError::OtherKey) => Self::BindingMismatch,
-            BindingError::Unknown => Self::BindingRefused,
-            BindingError::Proof(ProofError::Malformed(_)) => Self::ProofMalformed,
-            BindingError::Proof(ProofError::Mismatch(_)) => Self::ProofMismatch,
-            BindingError::Proof(ProofError::Stale(_)) => Self::ProofStale,
-            BindingError::Proof(ProofError::NonceRequired) => Self::NonceRequired,
-        }
-    }
-}
-
-impl From<ReplayRefusal> for Reason {
-    fn from(refusal: ReplayRefusal) -> Self {
-        match refusal {
-            ReplayRefusal::Unidentified => Self::ClaimMissing,
-            ReplayRefusal::Replayed => Self::Replayed,
-            ReplayRefusal::ProofReplayed => Self::ProofReplayed,
-            ReplayRefusal::Unprovable => Self::ReplayUnprovable,
-            ReplayRefusal::StoreLost(_) => Self::StoreUnavailable,
-        }
     }
 }

@@ -106,12 +106,13 @@ reasons! {
     ProofMismatch "proof_mismatch" 401 InvalidProof "The DPoP proof is for another request or token, or its signature does not verify.";
     ProofStale "proof_stale" 401 InvalidProof "The DPoP proof was made too long ago, or lies ahead.";
     NonceRequired "nonce_required" 401 UseNonce "The DPoP proof holds no nonce of this gateway that is still good.";
+    Revoked "revoked" 401 InvalidToken "The token, its session, its client, its subject or its issuer was revoked.";
     InsufficientScope "insufficient_scope" 403 InsufficientScope "The token lacks a scope the route asks.";
     ConditionFalse "condition_false" 403 None "The route's `when` does not hold.";
     StepUpRequired "step_up_required" 401 StepUp "The user's authentication is not strong or recent enough for the route.";
     IdentityUnencodable "identity_unencodable" 403 None "A claim can't be written into its header without ambiguity.";
     UpstreamUnavailable "upstream_unavailable" 503 None "No endpoint of the upstream can be reached.";
-    StoreUnavailable "store_unavailable" 503 None "The nonce store can't answer, and the route is `closed` on its loss.";
+    StoreUnavailable "store_unavailable" 503 None "The store can't say whether the token was used or revoked, and the route insists on an answer.";
     ReplayUnprovable "replay_unprovable" 401 InvalidToken "The token or proof is older than the store's memory: whether it was used can't be known.";
     Replayed "replayed" 401 InvalidToken "The one-time token was used before.";
     ProofReplayed "proof_replayed" 401 InvalidProof "The DPoP proof was used before.";
@@ -149,7 +150,7 @@ pub struct Denial {
     /// `Retry-After` (RFC 9110 §10.2.3).
     pub retry_after: Option<Duration>,
     /// How the request stood under the route's rate, as far as it was counted.
-    pub rate: Option<RateReport>,
+    pub rate: Option<Box<RateReport>>,
     /// The methods for `Allow`, with `method_not_allowed`.
     pub allow: Vec<http::Method>,
 }

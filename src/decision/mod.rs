@@ -11,6 +11,7 @@ pub mod redirect;
 pub mod snapshot;
 pub mod trace;
 
+mod cause;
 mod course;
 
 pub use authorize::{Condition, ConditionError};
@@ -24,11 +25,12 @@ pub use redirect::redirect;
 pub use snapshot::Snapshot;
 pub use trace::{Stage, StageResult, Trace};
 
-use crate::authn::{ProofKeys, ReplayGuard, VerdictCache};
+use crate::authn::{ProofKeys, ReplayGuard, Revocations, VerdictCache};
 use crate::limit::LimitMemory;
 use crate::observe::Observer;
 use crate::request::Facts;
 use course::Course;
+use std::sync::Arc;
 
 /// What outlives a request, and a reload.
 pub struct Recollection {
@@ -36,6 +38,8 @@ pub struct Recollection {
     pub replay: ReplayGuard,
     /// The tokens that were opened.
     pub verdicts: VerdictCache,
+    /// The tokens that were revoked.
+    pub revocations: Arc<Revocations>,
     /// The keys by which clients proved possession.
     pub proof_keys: ProofKeys,
     /// How often clients came, and who is locked out.
@@ -91,6 +95,7 @@ async fn walk(course: &mut Course<'_>) -> Result<Permit, Reason> {
     let opened = course.open(guard, &credential)?; // shape and header before crypto, crypto before claims
     let token = course.judge(opened)?; // times and audience, on every use
     let possession = course.binding(guard, &credential, &token, &host, &path)?; // a bound token without its key is stolen
+    course.revocation(guard, &token)?; // on every use, or a cached verdict would outlive the log-out
     course.authorize(guard, &token, &host, &path, &parameters)?;
     course.step_up(guard, &token)?; // after scopes: no user logs in again for what stays forbidden
     course.rate_by_caller(policy, &credential, &token).await?; // only what is proven may fill the shared store

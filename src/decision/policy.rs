@@ -2,7 +2,7 @@
 
 use super::authorize::Condition;
 use super::edge::Edge;
-use crate::authn::{BindingRule, DpopPolicy, OnLoss, ReplayMode, StepUp};
+use crate::authn::{BindingRule, DpopPolicy, OnLoss, ReplayMode, RevocationPolicy, StepUp};
 use crate::issuer::IssuerId;
 use crate::request::Scheme;
 use std::sync::Arc;
@@ -89,6 +89,8 @@ pub struct Guard {
     pub replay: ReplayMode,
     /// What happens when the store can't answer.
     pub on_loss: OnLoss,
+    /// What happens when the list of revocations may be out of date.
+    pub revocation: RevocationPolicy,
 }
 
 impl Guard {

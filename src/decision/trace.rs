@@ -21,6 +21,8 @@ pub enum Stage {
     Claims,
     /// The token's binding to a key.
     Binding,
+    /// The list of revocations.
+    Revocation,
     /// Audiences of the route, scopes, condition.
     Authorization,
     /// The strength and age of the user's authentication.
@@ -46,6 +48,7 @@ impl Stage {
             Self::Token => "token",
             Self::Claims => "claims",
             Self::Binding => "binding",
+            Self::Revocation => "revocation",
             Self::Authorization => "authorization",
             Self::StepUp => "step_up",
             Self::Identity => "identity",

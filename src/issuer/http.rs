@@ -60,6 +60,18 @@ impl RemoteKeys {
         let client = Client::new(Access::new(&source, &settings)?, lookup)?;
         Ok(Self { source, settings, client })
     }
+
+    /// Where they come from.
+    #[must_use]
+    pub fn source(&self) -> &KeySource {
+        &self.source
+    }
+
+    /// How they are fetched.
+    #[must_use]
+    pub fn settings(&self) -> &FetchSettings {
+        &self.settings
+    }
 }
 
 /// What is known of the keys of one issuer.

@@ -122,10 +122,10 @@ mod tests {
         assert_eq!(print(&[a.clone(), b.clone()]), print(&[b.clone(), a.clone()]));
         let mut spelled = a.clone();
         spelled["x5t"] = "whatever".into();
-        assert_eq!(print(&[spelled]), print(&[a.clone()]));
+        assert_eq!(print(&[spelled]), print(std::slice::from_ref(&a)));
         let mut renamed = a.clone();
         renamed["kid"] = "c".into();
-        assert_ne!(print(&[renamed]), print(&[a.clone()]));
+        assert_ne!(print(&[renamed]), print(std::slice::from_ref(&a)));
         assert_ne!(print(&[a.clone(), b]), print(&[a]));
     }
 

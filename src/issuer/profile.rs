@@ -59,6 +59,12 @@ impl AcceptedTypes {
         }
     }
 
+    /// `logout+jwt` alone (OpenID Connect Back-Channel Logout §2.4): for notices, which are no access tokens.
+    #[must_use]
+    pub fn logout_notice() -> Self {
+        Self { names: vec!["logout+jwt".to_owned()], absent: false }
+    }
+
     /// True when a token with this `typ` is accepted.
     #[must_use]
     pub fn accept(&self, typ: Option<&str>) -> bool {

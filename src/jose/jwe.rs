@@ -115,8 +115,10 @@ fn unwrap(kek: &[u8], encrypted_key: &[u8], enc: ContentEncryption) -> Option<Ze
 mod tests {
     use super::*;
     use crate::jose::base64url;
+    use crate::jose::content::tests::OPENINGS;
+    use crate::jose::sign::{encrypt_compact, generate};
     use crate::jose::split;
-    use serde_json::json;
+    use serde_json::{Map, json};
 
     const ENC: ContentEncryption = ContentEncryption::A128GCM;
 
@@ -146,6 +148,42 @@ mod tests {
         }
         for len in (0..12).chain([13, 16, 128]) {
             assert_eq!(opens(&gcm_wrapped(&secret, &vec![1; len], 16)), Err(DecryptionFailed), "vector of {len}");
+        }
+    }
+
+    /// RFC 7516 §11.5: whatever was wrong with the key, the content is tried once all the same.
+    #[test]
+    fn every_failure_takes_the_same_steps() {
+        type Spoil = fn(&mut JweParts<'_>);
+        let spoils: [(&str, Spoil); 9] = [
+            ("nothing", |_| {}),
+            ("the tag", |parts| parts.tag[0] ^= 1),
+            ("the tag's length", |parts| parts.tag.truncate(1)),
+            ("the vector's length", |parts| parts.iv.truncate(1)),
+            ("the ciphertext", |parts| parts.ciphertext[0] ^= 1),
+            ("the encrypted key", |parts| parts.encrypted_key.iter_mut().for_each(|byte| *byte ^= 1)),
+            ("the encrypted key's length", |parts| parts.encrypted_key.push(0)),
+            ("the ephemeral key", |parts| parts.header.epk = None),
+            ("the key wrap's tag", |parts| parts.header.tag = None),
+        ];
+        for alg in KeyAlgorithm::ALL {
+            for enc in ContentEncryption::ALL {
+                let private = generate(alg.name(), *enc).unwrap();
+                let key = DecryptionKey::from_jwk(private.as_object().unwrap()).unwrap();
+                let token = encrypt_compact(&Map::new(), b"plaintext", &private, *alg, *enc).unwrap();
+                for (what, spoil) in spoils {
+                    let mut parts = split(&token).unwrap().into_jwe().unwrap();
+                    spoil(&mut parts);
+                    let before = OPENINGS.get();
+                    let opened = decrypt(&parts, *alg, *enc, &key);
+                    assert_eq!(OPENINGS.get() - before, 1, "{alg} {enc}: {what}");
+                    let harmless = what == "nothing"
+                        || (what == "the encrypted key" && parts.encrypted_key.is_empty())
+                        || (what == "the ephemeral key" && !alg.is_ecdh())
+                        || (what == "the key wrap's tag" && !alg.name().ends_with("GCMKW"));
+                    assert_eq!(opened.is_ok(), harmless, "{alg} {enc}: {what}");
+                }
+            }
         }
     }
 

@@ -33,6 +33,7 @@ impl LimitMemory {
     }
 
     /// Counts one request in this process alone, or looks.
+    #[must_use]
     pub fn count(&self, counted: &Counted<'_>, rule: &RateRule, now: UnixTime, how: Counting) -> RateVerdict {
         let key = self.keyer.key(0, (rule.per, counted.route, counted.issuer, counted.what));
         match how {
@@ -89,7 +90,9 @@ mod tests {
     fn counters_are_told_apart_by_every_part_of_their_name() {
         let memory = LimitMemory::new(1000);
         let mut seen = 0;
-        for (route, issuer, what) in [("a", "i", "x"), ("b", "i", "x"), ("a", "j", "x"), ("a", "i", "y"), ("a", "ix", "")] {
+        for (route, issuer, what) in
+            [("a", "i", "x"), ("b", "i", "x"), ("a", "j", "x"), ("a", "i", "y"), ("a", "ix", "")]
+        {
             let counted = Counted { route, issuer, what };
             assert!(memory.count(&counted, &RULE, NOW, Counting::Count).allowed, "{counted:?}");
             assert!(!memory.count(&counted, &RULE, NOW, Counting::Count).allowed, "{counted:?}");

@@ -105,6 +105,7 @@ impl Rates {
     }
 
     /// Counts one request at `now`.
+    #[must_use]
     pub fn count(&self, key: LimitKey, rule: &RateRule, now: UnixTime) -> RateVerdict {
         self.0.update(
             key,
@@ -117,6 +118,7 @@ impl Rates {
     }
 
     /// What [`Self::count`] would answer, without counting.
+    #[must_use]
     pub fn peek(&self, key: LimitKey, rule: &RateRule, now: UnixTime) -> RateVerdict {
         self.0.update(key, |state| (state, admit(state, rule, now).1), |state| *state)
     }

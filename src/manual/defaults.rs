@@ -9,6 +9,9 @@
 //! | `token.max_size` | 8 KiB | larger than any honest access token, small enough to refuse before crypto |
 //! | `access.replay` | `none` | ordinary bearer tokens are presented again and again; one-time use is a contract with the issuer |
 //! | `access.on_loss` | `closed` | a store that can't say whether a token was used has not said that it wasn't |
+//! | `access.revocation` | `required` with `replay`, else `last_known` | who will take no token twice will take no revoked one either; elsewhere an outage of the store must not become one of the gateway |
+//! | `store.revocation_max_stale` | 5 m | longer than a failover or a restart of the store, shorter than most tokens live |
+//! | `store.revocations_file` | none | a revocation that is forgotten on restart is a promise broken: without a file it is refused (409) |
 //! | `access.binding` | `if_bound` | a token that its issuer bound to a key is worth nothing without that key, on every route |
 //! | `dpop.max_age` | 60 s | a proof is made for one request and sent at once; the window is for slow networks |
 //! | `dpop.algorithms` | ES256, EdDSA | what clients use; every further one is one more to break |
@@ -21,3 +24,6 @@
 //! | `store` | embedded | works without anything else; it forgets on restart, and says so by `replay_unprovable` |
 //! | `server.verdict_cache` | 100 000 tokens, 256 MiB | what is remembered is the cryptography alone; time, audience, binding, revocation and replay are judged on every use |
 //! | `admin.address` | loopback | the admin listener tells what the public must not know |
+//! | `fetch.refresh`, `fetch.cooldown` | 10 m, 30 s | a rotation is seen soon, and a flood of unknown keys costs the issuer two requests a minute |
+//! | `fetch.max_stale` | 24 h | an issuer's outage of a night locks nobody out, and a withdrawn key does not live for ever |
+//! | `fetch.allow_private_addresses` | false | a URL that leads inside is how a gateway is made to fetch what only it can reach |

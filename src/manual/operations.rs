@@ -14,3 +14,48 @@
 //!
 //! **`store_unavailable`.** The store did not answer within `store.redis.timeout`, and the route is `closed`. `/readyz`
 //! and `tollgate_store_degraded` show it. Routes without `replay` are not affected.
+//!
+//! **Reloading.** SIGHUP, `POST /api/reload`, or just the change of a file: `gateway.yaml`, what it includes, and every
+//! key, certificate and secret it names, a swapped Kubernetes volume too. The new configuration is built and checked
+//! aside; a bad one changes nothing and is told in the log, in `tollgate_config_last_reload_success` and, fault by fault,
+//! in `GET /api/status`. Addresses, threads, the store and time-outs need a restart: `needs_restart` names them, and
+//! everything else is applied.
+//!
+//! **Rotating an issuer's keys.** Publish the new key beside the old one, wait longer than `fetch.refresh`, sign with it,
+//! and take the old one away when its last token has expired. A key that is used too early is found all the same: a token
+//! that names an unknown key has the set fetched again, within `fetch.cooldown`. `POST /api/keys/refresh` does it now.
+//!
+//! **Rotating decryption keys.** Add the new key to the JWKS file, let the issuer encrypt to it, take the old one out.
+//!
+//! **An issuer that does not answer.** Its keys go on being believed until `fetch.max_stale`; then its tokens are answered
+//! `keys_unavailable`, and nobody else's are. `tollgate_issuer_keys_age_seconds` and `/readyz` tell in time.
+//!
+//! **Revoking.** `POST /api/revocations` with `{"issuer": NAME, "jti"|"sid"|"client_id": …}`, or `{"issuer", "sub",
+//! "issued_before": UNIX}` for everything a user had until then, or `{"issuer", "issued_before"}` for all tokens of an
+//! issuer whose key leaked. It holds until the last token concerned has expired (`max_lifetime` from now, or
+//! `expires_at`), and `DELETE /api/revocations/ID` takes it back. The list holds hashes: ask `GET
+//! /api/revocations?issuer=NAME&jti=…` whether there is one. 201 means that it is kept and told to everybody; 503, that
+//! it holds on this replica alone until the store answers again.
+//!
+//! **Log-outs of the identity provider.** Register `https://HOST/.tollgate/backchannel-logout` there, for a client whose
+//! id is one of the issuer's `audiences`. A notice with a `sid` ends that session, and only tokens that carry `sid` are
+//! of one: where access tokens have none, have the provider leave it out of its notices, which then end everything the
+//! user had. Set `max_lifetime`: without it nobody can say when the last token has expired, and a log-out is kept for
+//! 30 days. A refused notice is answered 400; why stands in the log.
+//!
+//! **A list that may be out of date.** `tollgate_revocation_age_seconds` grows while a replica can't hear the store.
+//! Past `store.revocation_max_stale` routes with `revocation: required` answer 503, others go on by what they know.
+//! Redis needs nothing set up; a user with restricted rights needs `+hget +hmget +hset +hincrby +zadd +zscan
+//! +zremrangebyscore +publish +subscribe +eval +evalsha +time` on `~PREFIX*` and the channels `&PREFIX:*`.
+//!
+//! **Bound tokens.** Nothing has to be switched on: a token with `cnf` must prove its key on every route. A proof names
+//! the address the client used, so behind a balancer write `listeners[].public`, and give every route its
+//! `match.hosts`; a route for any host refuses tokens bound to a DPoP key. Proofs are one-time on every route: with
+//! `on_loss: closed` they need the store, and after a change of its epoch (a restart of the embedded one) those made
+//! within `leeway` of it are `replay_unprovable`. Many `proof_stale` mean clients whose clocks are off. With
+//! `dpop.nonce: required` and several replicas, give all of them one `server.dpop_nonce_key`: 32 random bytes or more. A
+//! new key costs every client one more round trip, and nothing else.
+//!
+//! **Client certificates.** `crl` must hold a current list of every authority that issues certificates: where it is
+//! missing or out of date, every certificate of that authority is refused. A revocation acts on handshakes: a
+//! connection that stands keeps the certificate it was opened with, for as long as it lasts.

@@ -1,21 +1,158 @@
 //! Attack → rule → test.
 //!
-//! Each row names the attack, the rule that stops it and where the rule lives, and the test that shows it.
+//! Each row names the attack, the rule that stops it, and where the test stands that shows it: a test function, or a
+//! row or group of rows of the attack table under `tests/attacks/kit/rows`, which goes through `decide()` in
+//! `tests/attacks/main.rs` and over HTTPS in `tests/scene_forgery.rs`. What a row mentions is checked to exist.
+//!
+//! # Algorithms and keys
 //!
 //! | attack | rule | test |
 //! |---|---|---|
-//! | `alg: none`, or an algorithm of the attacker's choice (CVE-2026-39999) | the issuer's profile fixes the algorithms, the header is only compared | `tests/scene_algorithms.rs`, `jose::alg` |
-//! | claims encrypted to the public key, unsigned (CVE-2026-29000) | `nested` demands the inner signature; `sealed` exists for symmetric keys alone | `tests/decision.rs` |
-//! | one-byte GCM tag (CVE-2023-37464) | tag and IV lengths are checked before decryption | `tests/jose_*.rs` |
-//! | padding oracle | MAC before CBC, one opaque failure | `tests/jose_*.rs` |
-//! | a one-time token presented twice, at once, to two replicas | one atomic claim, made last | `tests/scene_replay.rs` |
+//! | `alg: none` in any spelling (GHSA-9gxv-x7rp-r2hc) | an algorithm that is not in the closed list has no name here | `none` in `tests/attacks/kit/rows/algorithms.rs`, `dangerous_names_do_not_exist` in `src/jose/alg.rs` |
+//! | the token chooses its algorithm (CVE-2026-39999, CVE-2026-48526, CVE-2026-22817) | the issuer's contract names the algorithms; the header is only compared | `other_signing_algorithms` in `tests/attacks/kit/rows/algorithms.rs`, `an_algorithm_that_the_issuer_does_not_list_is_refused` in `tests/scene_algorithms.rs` |
+//! | a public key used as HMAC secret, as PEM, DER, JWK, modulus, behind white space (CVE-2024-37568, CVE-2023-48223, CVE-2026-34950; josekit g) | HMAC keys come from a secret source alone, and nothing that is a key is one | `keys_as_secrets` in `tests/attacks/kit/rows/algorithms.rs`, `a_public_key_is_no_hmac_secret` in `tests/jose_attacks/algorithm_confusion.rs` |
+//! | PKCS#1 taken for PSS, one curve or hash for another | a key verifies only what both it and the contract name | `pkcs1_and_pss_are_not_taken_for_each_other` in `tests/jose_attacks/algorithm_confusion.rs`, `rsa` in `tests/attacks/kit/rows/signatures.rs` |
+//! | RSA1_5 and its oracle (CVE-2026-28490; josekit f) | not compiled in | `RSA1_5` in `tests/attacks/kit/rows/algorithms.rs`, `password_based_and_rsa1_5_encryption_do_not_exist` in `tests/jose_attacks/headers.rs` |
+//! | PBES2 with a million rounds (CVE-2023-50966, CVE-2023-50967; josekit e) | not compiled in; `p2c` and `p2s` refuse the header | `PBES2-HS512+A256KW` in `tests/attacks/kit/rows/algorithms.rs`, `refused_members` in `tests/attacks/kit/rows/headers.rs` |
+//! | the token brings its own key: `jwk`, `jku`, `x5u`, `x5c` (CVE-2018-0114) | those members refuse the header, whatever they hold | `embedded_keys` in `tests/attacks/kit/rows/headers.rs` |
+//! | `kid` as path, query, URL or command | a map key of at most 256 bytes, compared and never used | `../../../../etc/passwd` in `tests/attacks/kit/rows/keys.rs` |
+//! | a `kid` that names another key, and the fallback to one that fits (hyprstream #1213; josekit's `JwkSet`) | a named key or none | `a_kid_that_names_another_key_gets_no_fallback` in `tests/jose_attacks/key_sets.rs`, `the kid of another key of the issuer` in `tests/attacks/kit/rows/keys.rs` |
+//! | a token without `kid` that costs a verification for every key | four keys are tried | `no kid and a key beyond the four that are tried` in `tests/attacks/kit/rows/keys.rs` |
+//! | two keys of one name: which is meant is chance | such a set is refused | `a_kid_names_one_key` in `tests/jose_attacks/key_sets.rs` |
+//! | a private or symmetric key in a public set (istio #60339) | the set is refused whole | `a_private_or_symmetric_key_refuses_the_whole_set` in `tests/jose_attacks/key_sets.rs`, `a_private_or_symmetric_key_refuses_the_set` in `tests/issuer_keys/hostile.rs` |
+//! | "no keys" filled up with a known one (CVE-2026-31837) | no keys is a state that denies | `an_empty_set_gives_no_key` in `tests/jose_attacks/key_sets.rs`, `a_verdict_dies_when_its_keys_are_too_old_to_be_believed` in `tests/attacks/recalled.rs` |
+//! | the key URL leads inside, elsewhere, or to a flood (CVE-2026-41413, istio #61230) | resolved addresses are judged and pinned; no redirect to another origin; size and number are bounded | `a_name_that_resolves_to_a_private_address_is_refused_unless_allowed` in `tests/issuer_keys/hostile.rs`, `metadata_services_stay_closed_even_where_private_is_allowed` in `src/issuer/address.rs` |
+//! | RSA with e = 1, even e or an e of the modulus' length | e is 65537 | `rsa_with_exponent_one_where_every_message_is_its_own_signature` in `tests/jose_attacks/weak_keys.rs` |
+//! | RSA of 2041 bits, or of so many that a verification stalls | 2048 to 8192, counted in bits | `the_modulus_is_odd_and_its_length_is_counted_in_bits` in `src/jose/rsa.rs` |
+//! | ROCA (CVE-2017-15361) | its fingerprint is looked for | `a_roca_modulus_is_refused` in `src/jose/rsa.rs` |
+//! | Ed25519 keys of small order, under which one signature fits all | the eight points and unreduced encodings are refused | `small_order_ed25519_keys_are_refused_with_either_sign` in `src/jose/elliptic.rs`, `ed25519_of_small_order_where_one_signature_fits_every_message` in `tests/jose_attacks/weak_keys.rs` |
+//! | points off the curve, coordinates that only fit when joined, a curve under another's name | exact lengths, and the point is checked when it is read | `ec_points_off_their_curve_or_of_odd_lengths` in `tests/jose_attacks/weak_keys.rs`, `curves_that_are_not_ours` in `tests/jose_attacks/weak_keys.rs` |
+//! | a private key whose public part is another's | both parts are compared at import | `a_private_ec_key_with_a_foreign_public_part` in `tests/jose_attacks/weak_keys.rs` |
+//! | HMAC secrets shorter than the hash | refused at import | `a_secret_shorter_than_its_hash_is_refused` in `tests/jose_attacks/algorithm_confusion.rs` |
+//!
+//! # Signatures
+//!
+//! | attack | rule | test |
+//! |---|---|---|
+//! | psychic signatures of zeros and their kind (CVE-2022-21449) | exact length, then the library, proven by Wycheproof | `psychic_signatures_of_zeros_and_other_degenerate_ones` in `tests/jose_attacks/signatures.rs`, `degenerate` in `tests/attacks/kit/rows/signatures.rs`, `ecdsa_in_the_form_of_p1363` in `tests/jose_wycheproof.rs` |
+//! | DER for raw ECDSA, and the buffer it overflowed (HAProxy 648b0e7be) | r and s have one length | `an ECDSA signature in DER` in `tests/attacks/kit/rows/signatures.rs` |
+//! | the mirrored ECDSA signature as a second token | spent by its identifier, not by its bytes | `the_mirrored_signature_of_a_spent_token_is_spent_too` in `tests/attacks/recalled.rs` |
+//! | Ed25519 with S + L | refused by the library, shown here | `an Ed25519 signature with S + L` in `tests/attacks/kit/rows/signatures.rs` |
+//! | any edit of a good token | signature or tag cover every byte of the one spelling | `no_edit_of_a_good_token_is_accepted` in `tests/attacks/properties.rs`, `spoilt_tokens_are_refused_and_leave_nothing_behind` in `tests/long/main.rs` |
+//!
+//! # Form and header
+//!
+//! | attack | rule | test |
+//! |---|---|---|
+//! | `crit` that is not looked at, `b64: false` that is (josekit) | either refuses the header, in JWS and JWE | `refused_members` in `tests/attacks/kit/rows/headers.rs` |
+//! | `zip` bombs (CVE-2024-28180, CVE-2024-28176, CVE-2025-63811; josekit c) | `zip` refuses the header; nothing decompresses | `refused_members` in `tests/attacks/kit/rows/headers.rs` |
+//! | a member twice, once escaped, so that two readers differ | duplicates refuse at any depth | `duplicates` in `tests/attacks/kit/rows/headers.rs`, `duplicates` in `tests/attacks/kit/rows/claims.rs` |
+//! | one token in many spellings: padding, spare bits, another alphabet | one canonical base64url | `spelling` in `tests/attacks/kit/rows/forms.rs` |
+//! | dots without end, headers without end, depth without end | six segments, 2 KiB, 32 levels | `a_token_of_dots_costs_nothing` in `tests/jose_attacks/headers.rs`, `tokens_cost_no_more_than_a_few_times_their_length` in `tests/allocations.rs` |
+//! | a crash on what is malformed (CVE-2026-34986, CVE-2019-12995; josekit's two panics) | lengths are checked before a primitive sees them; every parser is fuzzed | `segments_of_any_length_fail_without_a_panic` in `tests/jose_attacks/encryption.rs`, `lengths` in `tests/attacks/kit/rows/wrapping.rs`, `fuzz` in `tests/fuzz/main.rs` |
+//! | a token larger than its issuer's, on a route where another's may be | each token is measured by its own issuer's contract | `a token larger than its issuer's, where another's may be` in `tests/attacks/kit/rows/forms.rs` |
+//! | a DPoP proof, a log-out notice or an ID token as access token | `typ` is compared; some are never accepted | `types` in `tests/attacks/kit/rows/headers.rs`, `a_proof_or_a_logout_notice_is_never_an_access_token` in `src/issuer/profile.rs` |
+//!
+//! # Encryption
+//!
+//! | attack | rule | test |
+//! |---|---|---|
+//! | claims encrypted to the public key, unsigned (CVE-2026-29000; josekit h) | `nested` demands the inner signature; `sealed` exists for symmetric keys alone | `unsigned` in `tests/attacks/kit/rows/nesting.rs` |
+//! | sign/encrypt confusion (GHSA-8g9c-28fc-mcx2) | keys to open and keys to believe are different types; the form is fixed | `other_forms` in `tests/attacks/kit/rows/forms.rs` |
+//! | an outer header that disagrees with the claims inside | replicated `iss`, `sub` and `aud` must be those inside | `replicated` in `tests/attacks/kit/rows/nesting.rs` |
+//! | GCM tags of one byte, in the content and in the key wrap (CVE-2023-37464, CVE-2018-1000539; josekit a) | tag 16, vector 12, or nothing is decrypted | `tags` in `tests/attacks/kit/rows/content.rs`, `gcm_key_wrap` in `tests/attacks/kit/rows/wrapping.rs` |
+//! | vectors of other lengths | exact | `vectors` in `tests/attacks/kit/rows/content.rs` |
+//! | a header that is not authenticated (APISIX #13889) | the header as received is additional data | `without_additional_data` in `tests/attacks/kit/rows/content.rs` |
+//! | a padding oracle (HAProxy fc89ff76c; josekit b) | the MAC comes first; one answer and one number of steps | `cbc_padding` in `tests/attacks/kit/rows/content.rs`, `failures_to_decrypt_can_not_be_told_apart` in `tests/scene_forgery.rs`, `every_failure_takes_the_same_steps` in `src/jose/jwe.rs` |
+//! | an RSA oracle: padding, length and tag told apart | a random key takes the place of a bad one (RFC 7516 §11.5) | `rsa` in `tests/attacks/kit/rows/wrapping.rs`, `every_failure_to_decrypt_is_one_opening` in `tests/attacks/indistinguishable.rs` |
+//! | a decryption error that is passed over (CVE-2026-49230) | failure is a type without content | `every_failure_has_one_text` in `tests/jose_attacks/encryption.rs`, `every_failure_to_decrypt_is_the_same_denial` in `tests/attacks/indistinguishable.rs` |
+//! | a content key of another length, or none (HAProxy 717e9aec5) | the length is the encryption's | `a content key of {len} bytes, rightly encrypted` in `tests/attacks/kit/rows/wrapping.rs` |
+//! | an ephemeral key off the curve, of small order, divided elsewhere, or with its private part | read like every public key, and nothing else in it | `ephemeral_keys` in `tests/attacks/kit/rows/wrapping.rs`, `x25519` in `tests/attacks/kit/rows/wrapping.rs` |
+//! | what a library leaves on OpenSSL's error queue, and TLS takes for its own | nothing is left | `failures_leave_nothing_on_the_error_queue` in `tests/jose_attacks/arbitrary_input.rs` |
+//!
+//! # Claims
+//!
+//! | attack | rule | test |
+//! |---|---|---|
+//! | a time that is a string, null or 1e300 (CVE-2026-25537, mod_auth_openidc; josekit's panics) | a wrong type refuses; times lie between 1970 and 9999 | `mistyped` in `tests/attacks/kit/rows/times.rs`, `absurd` in `tests/attacks/kit/rows/times.rs` |
+//! | another claim of the wrong type | registered claims have their types | `a_claim_of_the_wrong_type_is_never_passed_over` in `tests/attacks/properties.rs` |
+//! | no `aud`, no `exp`, no `iss` (GHSA-wcvh-g65p-v576, ALBeast) | all three always required | `missing` in `tests/attacks/kit/rows/claims.rs` |
+//! | a token for somebody else, or of an issuer that is nearly ours | compared byte by byte | `audiences` in `tests/attacks/kit/rows/claims.rs`, `issuers` in `tests/attacks/kit/rows/claims.rs` |
+//! | the claims of one issuer under the key of another | the proven `iss` must be the chosen one | `strangers_issuers` in `tests/attacks/kit/rows/keys.rs` |
+//!
+//! # Memory
+//!
+//! | attack | rule | test |
+//! |---|---|---|
+//! | a verdict that outlives its token or its keys (CWE-613, CVE-2021-41230) | only the cryptography is remembered; a change of keys or configuration voids it | `a_token_is_opened_once_and_judged_every_time` in `tests/attacks/recalled.rs`, `a_verdict_dies_with_the_keys_that_proved_it` in `tests/attacks/recalled.rs` |
+//! | a verdict recalled where another policy holds (GHSA-4mq7-pvjg-xp2r) | the issuer must be one of the route's | `a_verdict_is_not_recalled_on_a_route_that_does_not_believe_its_issuer` in `tests/attacks/recalled.rs` |
+//! | memory filled by claims of many small members | verdicts are weighed by what they hold | `the_verdict_cache_holds_no_more_than_it_may` in `tests/allocations.rs` |
+//! | tokens and keys in logs, errors and `Debug` (CVE-2022-29266; josekit) | no type that holds them shows them | `nothing_printable_shows_a_key` in `tests/jose_attacks/key_sets.rs`, `nothing_secret_is_written_by_a_full_run` in `tests/scene_secrets.rs` |
+//!
+//! # Requests, replay and theft
+//!
+//! | attack | rule | test |
+//! |---|---|---|
+//! | a one-time token presented twice, at once, to two replicas | one atomic claim, made last | `exactly_one_of_eight_presenters_at_two_gateways_gets_through` in `tests/scene_one_time.rs` |
 //! | identity headers sent by the client in any spelling (CVE-2025-64484) | the firewall strips on every route, then proven values are set | `tests/scene_identity.rs` |
 //! | `/%61dmin`, `..;`, `//` past the route that guards | one canonical path or 400, matched and forwarded alike | `tests/scene_paths.rs` |
-//! | DPoP proof or log-out token used as access token | their `typ` is never accepted | `issuer::profile` |
+//! | a stolen token that is still good for an hour | revoked by `jti`, `sid`, `client_id`, `sub` or issuer; judged on every use, after the verdict cache | `tests/scene_revocation.rs`, `tests/decision.rs` |
+//! | the store that knows of the revocation is emptied, cut off or failed over | a list only grows, deletions are tombstones, replicas write their copy back; past its bound a `required` route closes | `tests/scene_revocation.rs`, `tests/store_revocations.rs`, `src/authn/revocation/mod.rs` |
+//! | a power cut in the middle of writing a revocation down | it is forced to the disk before it is acknowledged; a torn last line is left out and reported, any other hole refuses the file | `tests/scene_revocations_file.rs` |
+//! | a forged, foreign or repeated log-out notice; an access or ID token presented as one | `typ` is `logout+jwt`, signed by the issuer's keys, addressed to us, with its event, without a nonce, its `jti` claimed | `tests/scene_logout.rs`, `src/authn/revocation/logout_token.rs` |
+//! | a list that tells whose tokens are on it | records hold hashes | `src/store/revocation/mod.rs` |
 //! | a bound token presented as if it were a plain one | `cnf` is never ignored: a member that is unknown refuses the token | `tests/theft.rs`, `tests/decision.rs` |
-//! | a stolen token without its key | the proof must be by the key in `cnf.jkt`, for this method, URI and token; as `Bearer` the token is refused | `a_stolen_token_without_its_key_is_refused` in `tests/theft.rs` |
-//! | a stolen token with a stolen proof | the proof's `jti` is claimed in the same atomic step as all else, in every replica's store | `a_stolen_token_with_a_stolen_proof_is_refused` in `tests/theft.rs` |
-//! | proofs made ahead of time on a borrowed device | `dpop.nonce: required`: a proof must hold a nonce no older than two minutes | `the_nonce_dance_takes_two_steps` in `tests/theft.rs` |
+//! | a stolen token without its key | the proof must be by the key in `cnf.jkt`, for this method, URI and token; as `Bearer` the token is refused | `a_stolen_token_without_its_key` in `tests/scene_theft_dpop.rs`, `tests/theft.rs` |
+//! | a stolen token with a stolen proof | the proof's `jti` is claimed in the same atomic step as all else, in every replica's store | `a_stolen_token_with_a_stolen_proof` in `tests/scene_theft_dpop.rs`, `tests/theft.rs` |
+//! | proofs made ahead of time on a borrowed device | `dpop.nonce: required`: a proof must hold a nonce no older than two minutes | `the_nonce_dance_bounds_how_long_ahead_a_proof_can_be_made` in `tests/scene_theft_dpop.rs` |
 //! | a proof made for another server, sent on to us | `htu` is compared with the listener's public address and a host of the route; a route for any host checks no proofs | `a_route_for_any_host_can_check_no_proof` in `tests/theft.rs` |
-//! | a stolen token over another client's certificate | `cnf.x5t#S256` must be the certificate of this very connection | `a_stolen_token_over_another_clients_certificate_is_refused` in `tests/theft.rs` |
-//! | a hijacked login that is good enough for reading | step-up: `acr`, `auth_time` and `amr` per route and method | `a_weak_or_old_authentication_is_asked_to_step_up` in `tests/theft.rs` |
+//! | one stolen proof sent to two replicas at once | both ask one store, in one atomic step | `a_proof_presented_to_both_replicas_at_once_is_accepted_once` in `tests/scene_theft_dpop.rs` |
+//! | a stolen token over another client's certificate | `cnf.x5t#S256` must be the certificate of this very connection | `a_stolen_token_over_another_clients_certificate` in `tests/scene_theft_mtls.rs`, `tests/theft.rs` |
+//! | a certificate that was revoked, or that the client tells about itself in `Client-Cert` | a list of revocations that must be current; the field counts from trusted proxies alone | `tests/scene_theft_mtls.rs` |
+//! | client certificates outlived by resumed sessions (CVE-2025-23419) | a listener that asks for certificates never resumes | `sessions_of_a_listener_with_certificates_are_never_resumed` in `tests/scene_theft_mtls.rs` |
+//! | a hijacked login that is good enough for reading | step-up: `acr`, `auth_time` and `amr` per route and method | `a_weak_or_old_authentication_is_asked_to_step_up` in `tests/scene_theft_mtls.rs`, `tests/theft.rs` |
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    /// The rows of the tables above: attack, rule, test.
+    fn rows() -> Vec<Vec<&'static str>> {
+        let lines = include_str!("threats.rs").lines().filter_map(|line| line.strip_prefix("//! | "));
+        let rows = lines.map(|line| line.trim_end_matches(" |").split(" | ").collect::<Vec<_>>());
+        rows.filter(|row| row[0] != "attack").collect()
+    }
+
+    fn source(file: &str) -> String {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
+        std::fs::read_to_string(&path).expect(file)
+    }
+
+    #[test]
+    fn every_row_is_whole_and_names_a_test() {
+        assert!(rows().len() > 60, "{} rows", rows().len());
+        for row in rows() {
+            assert_eq!(row.len(), 3, "{row:?}");
+            let named = row[2].split("`, `").count();
+            assert!(row[2].starts_with('`') && row[2].ends_with('`') && named > 0, "{row:?}");
+        }
+    }
+
+    #[test]
+    fn what_the_rows_mention_exists() {
+        let mut mentioned = 0;
+        for row in rows() {
+            for mention in row[2].trim_matches('`').split("`, `") {
+                let (name, file) = mention.split_once("` in `").unwrap_or(("", mention));
+                let text = source(file);
+                let function = format!("fn {name}(");
+                let quoted = [format!("\"{name}\""), format!("\"{name}"), format!(" {name}\"")];
+                let found =
+                    name.is_empty() || text.contains(&function) || quoted.iter().any(|word| text.contains(word));
+                assert!(found, "{file} has no {name}");
+                mentioned += 1;
+            }
+        }
+        assert!(mentioned > 90, "{mentioned} tests are mentioned");
+    }
+}

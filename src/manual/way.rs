@@ -1,7 +1,7 @@
 //! A request's way.
 //!
 //! ```text
-//! socket ─ tls ─ proxy/ingress ─ request ─ decision ─ (route, authn, replay) ─ permit ─ identity ─ proxy/egress ─ upstream
+//! socket ─ tls ─ proxy/ingress ─ request ─ decision ─ (route, authn, revocation, replay) ─ permit ─ identity ─ proxy/egress ─ upstream
 //!                                              └── denial ── proxy/respond
 //! ```
 //!
@@ -18,13 +18,15 @@
 //! 7. **Binding.** [`authn::binding`](crate::authn::binding): whoever presents the token must hold every key its `cnf`
 //!    names – a DPoP proof for this request, the client certificate of this connection – and a member that is unknown
 //!    refuses it.
-//! 8. **Authorization.** Audiences of the route, scopes, the `when` condition.
-//! 9. **Step-up.** How strongly and how recently the user authenticated, where the route asks.
-//! 10. **Identity.** The headers for the upstream are computed, because that can fail too.
-//! 11. **Upstream.** An endpoint is chosen, because there may be none.
-//! 12. **Replay.** The one-time claim, of the token's identifier and the proof's together: one atomic step, the last. A
+//! 8. **Revocation.** [`Revocations`](crate::authn::Revocations): by identifier, session, client, subject or issuer, on
+//!    every use and without asking anybody: the list is held in the process and followed in the background.
+//! 9. **Authorization.** Audiences of the route, scopes, the `when` condition.
+//! 10. **Step-up.** How strongly and how recently the user authenticated, where the route asks.
+//! 11. **Identity.** The headers for the upstream are computed, because that can fail too.
+//! 12. **Upstream.** An endpoint is chosen, because there may be none.
+//! 13. **Replay.** The one-time claim, of the token's identifier and the proof's together: one atomic step, the last. A
 //!     request refused before it has spent nothing.
-//! 13. **Forwarding.** [`Permit`](crate::decision::Permit) in hand, `proxy/egress` strips what a client could fake and
+//! 14. **Forwarding.** [`Permit`](crate::decision::Permit) in hand, `proxy/egress` strips what a client could fake and
 //!     sets what was proven.
 //!
 //! The whole order is [`decide()`](crate::decision::decide()), on one screen. `explain` asks the same function.

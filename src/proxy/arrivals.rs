@@ -169,7 +169,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_header_is_read_to_its_last_byte_and_no_further() {
-        for header in [&b"PROXY UNKNOWN\r\n"[..], b"PROXY TCP4 192.0.2.1 10.0.0.1 1 2\r\n", b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\x01x"] {
+        for header in
+            [&b"PROXY UNKNOWN\r\n"[..], b"PROXY TCP4 192.0.2.1 10.0.0.1 1 2\r\n", b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\x01x"]
+        {
             let (announced, rest) = read(&[header, b"\x16\x03"].concat()).await;
             assert!(announced.is_ok(), "{}", header.escape_ascii());
             assert_eq!(rest, b"\x16\x03", "{}", header.escape_ascii());
@@ -179,7 +181,13 @@ mod tests {
     #[tokio::test]
     async fn what_is_no_header_ends_the_connection() {
         let endless = [b"PROXY TCP4 ".as_slice(), &[b'1'; 200]].concat();
-        for bytes in [&b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03aaaaaaaaaa"[..], b"GET / HTTP/1.1\r\n\r\n", b"PROXY", &endless, b"PROXY TCP4 x y 1 2\r\n"] {
+        for bytes in [
+            &b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03aaaaaaaaaa"[..],
+            b"GET / HTTP/1.1\r\n\r\n",
+            b"PROXY",
+            &endless,
+            b"PROXY TCP4 x y 1 2\r\n",
+        ] {
             assert!(read(bytes).await.0.is_err(), "{}", bytes.escape_ascii());
         }
     }

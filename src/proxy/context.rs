@@ -39,7 +39,7 @@ pub(super) enum Verdict {
     /// Nothing yet.
     Open,
     /// It may be forwarded.
-    Permitted(Permit),
+    Permitted(Box<Permit>),
     /// It is a question about this route, which the gateway answers itself.
     Preflight(RouteId),
     /// It was for an endpoint of our own, which answered so.
@@ -95,7 +95,7 @@ impl Context {
     }
 
     /// Takes the permit over: from here on the request may be forwarded.
-    pub(super) fn permit(&mut self, permit: Permit) {
+    pub(super) fn permit(&mut self, permit: Box<Permit>) {
         self.attempt = Some(Attempt {
             endpoint: permit.endpoint(),
             watch: Stopwatch::start(),

@@ -79,7 +79,13 @@ impl<A> Door<A> {
     }
 
     /// Waits for the next head: for its first byte at most `patience`, for the rest the time of a header.
-    async fn head(&self, stream: &mut Stream, buffer: &mut BytesMut, patience: Duration, ending: &ShutdownWatch) -> Head {
+    async fn head(
+        &self,
+        stream: &mut Stream,
+        buffer: &mut BytesMut,
+        patience: Duration,
+        ending: &ShutdownWatch,
+    ) -> Head {
         if buffer.is_empty() {
             let mut ending = ending.clone();
             let first = async {

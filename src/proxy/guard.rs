@@ -28,11 +28,8 @@ impl Guard {
     async fn refuse_connect(&self, session: &mut ServerSession) {
         let (request_id, watch) = (super::new_request_id(), Stopwatch::start());
         let arrival = ingress::Arrival::of(session, &self.shared.listeners);
-        let to = respond::Addressee {
-            request_id: request_id.as_str(),
-            encrypted: arrival.transport.encrypted,
-            also: &[],
-        };
+        let to =
+            respond::Addressee { request_id: request_id.as_str(), encrypted: arrival.transport.encrypted, also: &[] };
         let denial = Denial::new(Reason::MethodNotAllowed);
         // A client that does not read the answer does without it.
         let _ = respond::refuse(session, &denial, to).await;

@@ -47,7 +47,8 @@ impl AsyncRead for Hasty {
         }
         ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
         let read = buffer.filled().len() - before;
-        self.awaited = self.awaited.take().filter(|(missing, _)| *missing > read).map(|(missing, end)| (missing - read, end));
+        self.awaited =
+            self.awaited.take().filter(|(missing, _)| *missing > read).map(|(missing, end)| (missing - read, end));
         Poll::Ready(Ok(()))
     }
 }

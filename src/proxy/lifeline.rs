@@ -3,6 +3,7 @@
 //! The engine has time-outs for single reads and writes only, and no way to end a request from outside. So each request
 //! runs under a guard that drops it when its time is up, which closes its connection, or resets its HTTP/2 stream.
 
+use crate::clock::Stopwatch;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -34,8 +35,8 @@ impl Lifeline {
 
     /// Lets the request live for `limit` from now.
     pub(super) fn limit(&self, limit: Duration) {
-        let left = Mutex::new(Some(limit));
-        self.set(Some(Box::new(move || left.lock().unwrap_or_else(PoisonError::into_inner).take())));
+        let watch = Stopwatch::start();
+        self.follow(Box::new(move || Some(limit.saturating_sub(watch.elapsed())).filter(|left| !left.is_zero())));
     }
 
     /// Lets the request live for as long as `term` says.
@@ -69,11 +70,12 @@ pub(super) async fn guard<T>(lifeline: &Arc<Lifeline>, work: impl Future<Output 
     loop {
         let wait = lifeline.ask()?;
         tokio::select! {
-            // A busy stream yields now and then, so that its end is seen too.
             biased;
             done = &mut work => return Some(done),
             () = lifeline.changed.notified() => {}
-            () = pass(wait) => {}
+            // A busy stream yields when it has used up its share of the thread, and a timer that had to keep to that
+            // share would never be seen to end.
+            () = tokio::task::unconstrained(pass(wait)) => {}
         }
     }
 }
@@ -92,6 +94,17 @@ mod tests {
     #[tokio::test]
     async fn work_without_a_limit_is_done() {
         assert_eq!(guard(&Arc::default(), async { 7 }).await, Some(7));
+    }
+
+    #[tokio::test]
+    async fn work_within_its_limit_is_done() {
+        let lifeline = Arc::new(Lifeline::default());
+        lifeline.limit(Duration::from_secs(3600));
+        let work = async {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            7
+        };
+        assert_eq!(guard(&lifeline, work).await, Some(7));
     }
 
     #[tokio::test]

@@ -7,7 +7,7 @@ use super::places::Places;
 use super::plain::Redirector;
 use super::{Gateway, ListenerKind, ListenerSettings, Shared};
 use crate::telemetry::Metrics;
-use crate::tls::{self, OnHandshake, SharedCertificates, TlsSetupError};
+use crate::tls::{self, OnHandshake, SharedTerms, TlsSetupError};
 use pingora::apps::HttpServerOptions;
 use pingora::protocols::http::v2::server::default_h2_options;
 use pingora::proxy::{HttpProxy, http_proxy};
@@ -21,19 +21,19 @@ const MAX_ATTEMPTS: usize = 32;
 /// Idle connections to upstreams that are kept, for each thread.
 const IDLE_UPSTREAM_CONNECTIONS: usize = 256;
 
-/// The public side: its services, and where a reload finds its certificates.
+/// The public side: its services, and where a reload finds the terms of its handshakes.
 pub struct Listening {
     /// What is to be started.
     pub services: Vec<Box<dyn Startable>>,
-    /// The certificates of each TLS listener, by its position among the settings.
-    pub certificates: Vec<(usize, SharedCertificates)>,
+    /// The terms of each TLS listener, by its name.
+    pub terms: Vec<(Arc<str>, SharedTerms)>,
 }
 
 /// Makes the services of `listeners`. Nothing listens before they are started.
 ///
 /// All TLS listeners are one service, so that they share the pool of connections to the upstreams.
 pub fn services(listeners: &[ListenerSettings], shared: &Arc<Shared>) -> Result<Listening, TlsSetupError> {
-    let mut listening = Listening { services: Vec::new(), certificates: Vec::new() };
+    let mut listening = Listening { services: Vec::new(), terms: Vec::new() };
     let settings = &shared.settings;
     let places = Places::new(settings.max_connections, settings.max_connections_per_client);
     let mut gateway = Service::new("gateway".to_owned(), Door::new(Guard::new(engine(shared), shared), shared, None));
@@ -42,10 +42,10 @@ pub fn services(listeners: &[ListenerSettings], shared: &Arc<Shared>) -> Result<
         let address = listener.address.to_string();
         match &listener.kind {
             ListenerKind::Tls(settings) => {
-                let (engine, certificates) =
+                let (engine, terms) =
                     tls::handshake::listener(index, settings, listener.http2, Arc::clone(&on_handshake))?;
                 gateway.add_tls_with_settings(&address, None, engine);
-                listening.certificates.push((index, certificates));
+                listening.terms.push((Arc::clone(&listener.name), terms));
             }
             ListenerKind::Redirect { to } => {
                 let redirector = Redirector::new(Arc::clone(shared), *to);

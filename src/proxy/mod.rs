@@ -8,6 +8,7 @@ mod context;
 mod crossing;
 mod door;
 mod egress;
+mod endpoints;
 mod failure;
 mod generation;
 mod grpc;
@@ -42,6 +43,7 @@ use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use bytes::Bytes;
 use context::Verdict;
+use endpoints::Own;
 use ingress::Arrival;
 use lifeline::Lifeline;
 use pingora::http::{RequestHeader, ResponseHeader};
@@ -100,14 +102,17 @@ impl Gateway {
         let (observer, trace) = (&*self.shared.metrics, &mut Trace::off());
         match preflight(snapshot, memory, &facts, observer, trace).await {
             Some(answered) => answered.map(Judged::Preflight),
-            None => decide(snapshot, memory, &facts, observer, trace).await.map(|permit| Judged::Permit(Box::new(permit))),
+            None => {
+                decide(snapshot, memory, &facts, observer, trace).await.map(|permit| Judged::Permit(Box::new(permit)))
+            }
         }
     }
 
     /// Answers a preflight.
     async fn allow(&self, session: &mut ServerSession, context: &mut Context, preflight: Preflight) {
         let also = preflight.headers;
-        let to = respond::Addressee { request_id: context.request_id.as_str(), encrypted: context.encrypted(), also: &also };
+        let to =
+            respond::Addressee { request_id: context.request_id.as_str(), encrypted: context.encrypted(), also: &also };
         if respond::preflight(session, to).await.is_err() {
             session.set_keepalive(None);
         }
@@ -133,7 +138,11 @@ impl Gateway {
             return self.refuse(session, context, reason.into()).await;
         }
         let arrival = context.arrival.insert(Arrival::of(session, &self.shared.listeners));
-        let to = respond::Addressee { request_id: context.request_id.as_str(), encrypted: arrival.transport.encrypted, also: &[] };
+        let to = respond::Addressee {
+            request_id: context.request_id.as_str(),
+            encrypted: arrival.transport.encrypted,
+            also: &[],
+        };
         let status = healthz::status(self.shared.draining.load(Ordering::Acquire));
         if respond::acknowledge(session, status, to).await.is_err() {
             session.set_keepalive(None);
@@ -202,7 +211,9 @@ impl ProxyHttp for Gateway {
     /// The header section is complete.
     fn new_ctx(&self) -> Context {
         let lifeline = Lifeline::of_this_task();
-        lifeline.iter().for_each(|lifeline| lifeline.release());
+        if let Some(lifeline) = &lifeline {
+            lifeline.release();
+        }
         let shared = &self.shared;
         let mut context =
             Context::new(shared.generation.load_full(), shared.clock.now(), new_request_id(), &shared.in_flight);
@@ -228,11 +239,18 @@ impl ProxyHttp for Gateway {
             self.tell_health(session.as_downstream_mut(), context).await;
             return Ok(true);
         }
+        if let Some(own) = Own::of(session.req_header()) {
+            match self.serve(own, session.as_downstream_mut(), context).await? {
+                Ok(status) => context.verdict = Verdict::Served(status),
+                Err(denial) => self.refuse(session.as_downstream_mut(), context, denial).await,
+            }
+            return Ok(true);
+        }
         let judged = self.judge(session.as_downstream(), context).await;
         record::decision(context, &judged);
         match judged {
             Ok(Judged::Permit(permit)) => {
-                context.permit(*permit);
+                context.permit(permit);
                 tunnel::expect(session.as_downstream_mut(), context, &self.shared);
             }
             Ok(Judged::Preflight(preflight)) => self.allow(session.as_downstream_mut(), context, preflight).await,

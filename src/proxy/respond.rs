@@ -6,7 +6,6 @@
 
 use super::grpc;
 use crate::decision::{Denial, Reason};
-use crate::limit::RateReport;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use pingora::Result;
@@ -147,7 +146,7 @@ fn answer(denial: &Denial, form: Body, to: Addressee<'_>) -> Result<(ResponseHea
         let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
         header.insert_header("Retry-After", seconds.max(1).to_string())?;
     }
-    for (name, value) in denial.rate.iter().flat_map(RateReport::headers) {
+    for (name, value) in denial.rate.iter().flat_map(|rate| rate.headers()) {
         header.insert_header(name, value)?;
     }
     Ok((header, Bytes::from(text)))

@@ -133,7 +133,9 @@ fn node(text: &str) -> Option<IpAddr> {
             (port.is_empty() || is_port(port.strip_prefix(':')?)).then_some(inner)?
         }
         None => match text.split_once(':') {
-            Some((address, port)) if address.contains('.') && !port.contains(':') => is_port(port).then_some(address)?,
+            Some((address, port)) if address.contains('.') && !port.contains(':') => {
+                is_port(port).then_some(address)?
+            }
             _ => text,
         },
     };
@@ -186,7 +188,9 @@ mod tests {
 
     #[test]
     fn an_unreadable_hop_ends_the_chain_at_the_last_one_known() {
-        for list in ["192.0.2.1, unknown", "192.0.2.1, ", "192.0.2.1, 999.1.1.1", "192.0.2.1, \"10.0.0.2\"", "x, 192.0.2.1:"] {
+        for list in
+            ["192.0.2.1, unknown", "192.0.2.1, ", "192.0.2.1, 999.1.1.1", "192.0.2.1, \"10.0.0.2\"", "x, 192.0.2.1:"]
+        {
             assert_eq!(client(&[("x-forwarded-for", list)]), PROXY, "{list}");
         }
         assert_eq!(client(&[("x-forwarded-for", "192.0.2.1, unknown, 10.0.0.2")]), "10.0.0.2");
@@ -223,8 +227,14 @@ mod tests {
         };
         let both = [("x-forwarded-proto", "HTTP"), ("x-forwarded-host", "Api.test:8443")];
         assert_eq!(told(&both), (Some(UriScheme::Http), Some("api.test:8443".into())));
-        assert_eq!(told(&[("forwarded", "for=192.0.2.1;proto=https;host=\"api.test\"")]), (Some(UriScheme::Https), Some("api.test".into())));
-        for fields in [[("x-forwarded-proto", "https, http"), ("x-forwarded-host", "a b")], [("x-forwarded-proto", "gopher"), ("x-forwarded-host", "a, b")]] {
+        assert_eq!(
+            told(&[("forwarded", "for=192.0.2.1;proto=https;host=\"api.test\"")]),
+            (Some(UriScheme::Https), Some("api.test".into()))
+        );
+        for fields in [
+            [("x-forwarded-proto", "https, http"), ("x-forwarded-host", "a b")],
+            [("x-forwarded-proto", "gopher"), ("x-forwarded-host", "a, b")],
+        ] {
             assert_eq!(told(&fields), (None, None));
         }
     }

@@ -287,7 +287,18 @@ mod tests {
 
     #[test]
     fn a_request_line_has_three_parts_and_two_spaces() {
-        for text in ["GET  / HTTP/1.1", "GET / HTTP/1.1 ", " GET / HTTP/1.1", "GET /a b HTTP/1.1", "GET\t/ HTTP/1.1", "GET / HTTP/1.2", "GET / http/1.1", "GET /", "G(T / HTTP/1.1", "/ HTTP/1.1"] {
+        for text in [
+            "GET  / HTTP/1.1",
+            "GET / HTTP/1.1 ",
+            " GET / HTTP/1.1",
+            "GET /a b HTTP/1.1",
+            "GET\t/ HTTP/1.1",
+            "GET / HTTP/1.2",
+            "GET / http/1.1",
+            "GET /",
+            "G(T / HTTP/1.1",
+            "/ HTTP/1.1",
+        ] {
             assert!(matches!(line(text), Err(HeadFault::Malformed(_))), "{text}");
         }
         for text in ["CONNECT a.test:443 HTTP/1.1", "TRACE / HTTP/1.1"] {
@@ -297,13 +308,37 @@ mod tests {
 
     #[test]
     fn a_target_is_a_path_or_a_url_of_this_host() {
-        for text in ["GET /a/%2e?b=<c>\u{e9} HTTP/1.1", "GET http://a.test/x HTTP/1.1", "GET HTTPS://a.test HTTP/1.1", "OPTIONS * HTTP/1.1", "GET //a HTTP/1.1"] {
+        for text in [
+            "GET /a/%2e?b=<c>\u{e9} HTTP/1.1",
+            "GET http://a.test/x HTTP/1.1",
+            "GET HTTPS://a.test HTTP/1.1",
+            "OPTIONS * HTTP/1.1",
+            "GET //a HTTP/1.1",
+        ] {
             assert_eq!(line(text), Ok(()), "{text}");
         }
-        for text in ["GET * HTTP/1.1", "GET admin HTTP/1.1", "GET http://b.test/ HTTP/1.1", "GET http://u@a.test/ HTTP/1.1", "GET ftp://a.test/ HTTP/1.1", "GET a.test:443 HTTP/1.1", "GET \\admin HTTP/1.1"] {
+        for text in [
+            "GET * HTTP/1.1",
+            "GET admin HTTP/1.1",
+            "GET http://b.test/ HTTP/1.1",
+            "GET http://u@a.test/ HTTP/1.1",
+            "GET ftp://a.test/ HTTP/1.1",
+            "GET a.test:443 HTTP/1.1",
+            "GET \\admin HTTP/1.1",
+        ] {
             assert!(matches!(line(text), Err(HeadFault::Malformed(_))), "{text}");
         }
-        for text in ["GET /a#b HTTP/1.1", "GET /a\"b HTTP/1.1", "GET /<a> HTTP/1.1", "GET /a\\b HTTP/1.1", "GET /\u{e9} HTTP/1.1", "GET /\u{1} HTTP/1.1", "GET /?a=\u{1} HTTP/1.1", "GET /?a#b HTTP/1.1", "GET http://a.test/x#y HTTP/1.1"] {
+        for text in [
+            "GET /a#b HTTP/1.1",
+            "GET /a\"b HTTP/1.1",
+            "GET /<a> HTTP/1.1",
+            "GET /a\\b HTTP/1.1",
+            "GET /\u{e9} HTTP/1.1",
+            "GET /\u{1} HTTP/1.1",
+            "GET /?a=\u{1} HTTP/1.1",
+            "GET /?a#b HTTP/1.1",
+            "GET http://a.test/x#y HTTP/1.1",
+        ] {
             assert_eq!(line(text), Err(HeadFault::AmbiguousTarget), "{text}");
         }
     }
@@ -321,7 +356,9 @@ mod tests {
 
     #[test]
     fn the_end_is_found_wherever_the_bytes_were_cut() {
-        for head in ["GET / HTTP/1.1\r\nA: b\r\n\r\nrest", "GET / HTTP/1.1\nA: b\n\nrest", "GET / HTTP/1.1\r\nA: b\n\r\nrest"] {
+        for head in
+            ["GET / HTTP/1.1\r\nA: b\r\n\r\nrest", "GET / HTTP/1.1\nA: b\n\nrest", "GET / HTTP/1.1\r\nA: b\n\r\nrest"]
+        {
             let end = head.len() - 4;
             for cut in 0..head.len() {
                 let seen = end_of_head(&head.as_bytes()[..cut], 0);

@@ -3,6 +3,7 @@
 pub mod authority;
 pub mod credentials;
 pub mod facts;
+pub mod form;
 pub mod forwarded;
 pub mod framing;
 pub mod path;

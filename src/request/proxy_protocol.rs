@@ -28,7 +28,8 @@ pub fn parse_v1(line: &[u8]) -> Option<Announced> {
     if line == "UNKNOWN" || line.starts_with("UNKNOWN ") {
         return Some(Announced::Nobody);
     }
-    let [family, source, target, source_port, target_port] = <[&str; 5]>::try_from(line.split(' ').collect::<Vec<_>>()).ok()?;
+    let [family, source, target, source_port, target_port] =
+        <[&str; 5]>::try_from(line.split(' ').collect::<Vec<_>>()).ok()?;
     let (source, target): (IpAddr, IpAddr) = (source.parse().ok()?, target.parse().ok()?);
     let fits = match family {
         "TCP4" => source.is_ipv4() && target.is_ipv4(),
@@ -83,8 +84,8 @@ fn port_at(rest: &[u8], at: usize) -> Option<u16> {
 mod tests {
     use super::*;
 
-    fn client(text: &str) -> Option<Announced> {
-        Some(Announced::Client(text.parse().unwrap()))
+    fn client(text: &str) -> Announced {
+        Announced::Client(text.parse().unwrap())
     }
 
     fn v2(command: u8, family: u8, rest: &[u8]) -> Option<Announced> {
@@ -97,9 +98,9 @@ mod tests {
 
     #[test]
     fn a_line_of_version_1_names_the_client() {
-        assert_eq!(parse_v1(b"PROXY TCP4 192.0.2.1 10.0.0.1 56324 443"), client("192.0.2.1:56324"));
-        assert_eq!(parse_v1(b"PROXY TCP6 2001:db8::1 ::1 1 443"), client("[2001:db8::1]:1"));
-        assert_eq!(parse_v1(b"PROXY TCP6 ::ffff:192.0.2.1 ::1 1 443"), client("192.0.2.1:1"));
+        assert_eq!(parse_v1(b"PROXY TCP4 192.0.2.1 10.0.0.1 56324 443"), Some(client("192.0.2.1:56324")));
+        assert_eq!(parse_v1(b"PROXY TCP6 2001:db8::1 ::1 1 443"), Some(client("[2001:db8::1]:1")));
+        assert_eq!(parse_v1(b"PROXY TCP6 ::ffff:192.0.2.1 ::1 1 443"), Some(client("192.0.2.1:1")));
         assert_eq!(parse_v1(b"PROXY UNKNOWN"), Some(Announced::Nobody));
         assert_eq!(parse_v1(b"PROXY UNKNOWN ffff::1 ffff::1 65535 65535"), Some(Announced::Nobody));
     }
@@ -130,12 +131,12 @@ mod tests {
     #[test]
     fn version_2_names_the_client_and_may_add_what_it_likes() {
         let four = [192, 0, 2, 1, 10, 0, 0, 1, 0xdc, 0x04, 1, 187];
-        assert_eq!(v2(0x21, 0x11, &four), client("192.0.2.1:56324"));
-        assert_eq!(v2(0x21, 0x11, &[&four[..], &[4, 0, 1, 0]].concat()), client("192.0.2.1:56324"));
+        assert_eq!(v2(0x21, 0x11, &four), Some(client("192.0.2.1:56324")));
+        assert_eq!(v2(0x21, 0x11, &[&four[..], &[4, 0, 1, 0]].concat()), Some(client("192.0.2.1:56324")));
         let mut six = [0; 36];
         six[..4].copy_from_slice(&[0x20, 0x01, 0x0d, 0xb8]);
         six[32..34].copy_from_slice(&[0, 7]);
-        assert_eq!(v2(0x21, 0x21, &six), client("[2001:db8::]:7"));
+        assert_eq!(v2(0x21, 0x21, &six), Some(client("[2001:db8::]:7")));
         assert_eq!(v2(0x20, 0x11, &four), Some(Announced::Nobody));
         assert_eq!(v2(0x21, 0x00, &[]), Some(Announced::Nobody));
     }
@@ -143,9 +144,14 @@ mod tests {
     #[test]
     fn what_is_no_header_of_version_2_is_refused() {
         let four = [192, 0, 2, 1, 10, 0, 0, 1, 0xdc, 0x04, 1, 187];
-        for (command, family, rest) in
-            [(0x11, 0x11, &four[..]), (0x22, 0x11, &four), (0x21, 0x12, &four), (0x21, 0x31, &four), (0x21, 0x11, &four[..11]), (0x21, 0x21, &four)]
-        {
+        for (command, family, rest) in [
+            (0x11, 0x11, &four[..]),
+            (0x22, 0x11, &four),
+            (0x21, 0x12, &four),
+            (0x21, 0x31, &four),
+            (0x21, 0x11, &four[..11]),
+            (0x21, 0x21, &four),
+        ] {
             assert_eq!(v2(command, family, rest), None, "{command:x} {family:x}");
         }
         assert_eq!(v2(0x21, 0x11, &[0; V2_LONGEST + 1]), None);

@@ -28,6 +28,10 @@ struct Claim {
     keep_until: UnixTime,
 }
 
+/// The number of uses of what was claimed for one use: used up for whoever counts, too. A token that was spent on one
+/// route is spent on all.
+const SPENT: u32 = u32::MAX;
+
 impl Ledger {
     /// An empty table of at most `max_entries` claims.
     #[must_use]
@@ -66,8 +70,10 @@ impl Ledger {
     pub fn release(&self, nonces: &[Nonce]) {
         let mut entries = self.lock();
         for nonce in nonces {
-            if let Some(claim) = entries.claims.get_mut(&nonce.key) {
-                claim.used = claim.used.saturating_sub(1);
+            match entries.claims.get_mut(&nonce.key) {
+                Some(claim) if nonce.uses == 1 => claim.used = 0,
+                Some(claim) if claim.used != SPENT => claim.used = claim.used.saturating_sub(1),
+                _ => {}
             }
         }
     }
@@ -100,9 +106,9 @@ impl Entries {
         if claim.keep_until <= now {
             claim.used = 0;
         }
-        claim.used = claim.used.saturating_add(1);
+        claim.used = if nonce.uses == 1 { SPENT } else { claim.used.saturating_add(1) };
         claim.keep_until = claim.keep_until.max(nonce.keep_until);
-        if claim.used == 1 || claim.keep_until == nonce.keep_until {
+        if claim.used == 1 || claim.used == SPENT || claim.keep_until == nonce.keep_until {
             self.by_expiry.push(Reverse((claim.keep_until, nonce.key)));
         }
     }
@@ -169,6 +175,18 @@ mod tests {
         assert_eq!(answers, [Ok(true), Ok(true), Ok(true), Ok(false)]);
         ledger.release(&[nonce("a", 3, 10)]);
         assert_eq!(ledger.claim(&[nonce("a", 3, 10)], at(0)), Ok(true));
+    }
+
+    #[test]
+    fn a_token_that_was_spent_on_one_route_is_spent_on_one_that_counts() {
+        let ledger = Ledger::new(10);
+        assert_eq!(ledger.claim(&[nonce("a", 1, 10)], at(0)), Ok(true));
+        assert_eq!(ledger.claim(&[nonce("a", 3, 10)], at(0)), Ok(false));
+        ledger.release(&[nonce("a", 3, 10)]);
+        assert_eq!(ledger.claim(&[nonce("a", 3, 10)], at(0)), Ok(false), "a counted release is not of this claim");
+        ledger.release(&[nonce("a", 1, 10)]);
+        assert_eq!(ledger.claim(&[nonce("a", 3, 10)], at(0)), Ok(true));
+        assert_eq!(ledger.claim(&[nonce("a", 1, 10)], at(0)), Ok(false));
     }
 
     #[test]

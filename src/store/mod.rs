@@ -10,11 +10,20 @@ mod ledger;
 mod recent;
 #[cfg(feature = "server")]
 mod redis;
+mod revocation;
 
 #[cfg(feature = "server")]
-pub use self::redis::{ClientCertificate, RedisSettings, RedisStore, RedisUrl, Servers, SettingsError};
+pub use self::redis::{
+    ClientCertificate, RedisRevocations, RedisSettings, RedisStore, RedisUrl, Servers, SettingsError,
+};
 pub use embedded::EmbeddedStore;
 pub use ledger::Ledger;
+pub use revocation::{
+    Change, IssuerTag, KEPT_BEYOND, LineError, Mark, Page, Revocation, RevocationId, RevocationKey, RevocationKind,
+    RevocationStore, Target, Watched,
+};
+#[cfg(feature = "server")]
+pub use revocation::{RevocationFile, RevocationFileError};
 
 use crate::clock::UnixTime;
 use async_trait::async_trait;
@@ -55,12 +64,15 @@ impl fmt::Debug for NonceKey {
     }
 }
 
+/// The largest number of uses that can be counted. Above it lies what marks a nonce as used up for good.
+pub const MAX_USES: u32 = 999;
+
 /// One nonce to be claimed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Nonce {
     /// Its name.
     pub key: NonceKey,
-    /// How often it may be claimed in all: 1 for a one-time token.
+    /// How often it may be claimed in all: 1 for a one-time token, at most [`MAX_USES`].
     pub uses: u32,
     /// The moment until which the claim must be remembered: margins included.
     pub keep_until: UnixTime,

@@ -95,9 +95,8 @@ impl<W> Recent<W> {
         }
         let exact = table.gaps_until <= now;
         for nonce in nonces {
-            table.forget(&nonce.key);
             let state = State::Flying { overdue: false, keep: false, adopted: false, exact, waiters: Vec::new() };
-            table.entries.insert(nonce.key, Entry { state, until: nonce.keep_until });
+            table.place(nonce.key, Entry { state, until: nonce.keep_until });
         }
         Admission::Granted
     }

@@ -17,9 +17,14 @@ const SCANNER_NOISE: &str = "pingora_core::services::listening";
 
 /// Puts the log in place for the whole process. A second call changes nothing.
 pub fn install(settings: LogSettings) {
-    if log::set_boxed_logger(Box::new(JsonLog { settings })).is_ok() {
-        log::set_max_level(filter(settings.level));
+    if log::set_boxed_logger(Box::new(JsonLog { target: settings.target })).is_ok() {
+        set_level(settings.level);
     }
+}
+
+/// Says more or less from now on.
+pub fn set_level(level: LogLevel) {
+    log::set_max_level(filter(level));
 }
 
 fn filter(level: LogLevel) -> LevelFilter {
@@ -30,17 +35,17 @@ fn filter(level: LogLevel) -> LevelFilter {
     }
 }
 
+/// The level is that of the whole process (`log::max_level`), so that a reload can change it.
 struct JsonLog {
-    settings: LogSettings,
+    target: LogTarget,
 }
 
 impl Log for JsonLog {
     /// Libraries say nothing below a warning here: their finer lines print whole requests.
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
         let own = metadata.target().starts_with("tollgate");
-        let limit = filter(self.settings.level);
         let quotes = QUOTING.iter().any(|room| metadata.target().starts_with(room));
-        !quotes && metadata.level() <= if own { limit } else { limit.min(LevelFilter::Warn) }
+        !quotes && metadata.level() <= if own { Level::Info } else { Level::Warn }
     }
 
     fn log(&self, record: &Record<'_>) {
@@ -51,7 +56,7 @@ impl Log for JsonLog {
         if line_of(record, SystemClock.now(), &mut line).is_ok() && !line.is_empty() {
             line.push('\n');
             // A log that can't be written must not stop the gateway.
-            let _ = match self.settings.target {
+            let _ = match self.target {
                 LogTarget::Stdout => io::stdout().lock().write_all(line.as_bytes()),
                 LogTarget::Stderr => io::stderr().lock().write_all(line.as_bytes()),
             };
@@ -152,7 +157,7 @@ mod tests {
 
     #[test]
     fn libraries_say_nothing_below_a_warning() {
-        let log = JsonLog { settings: LogSettings::default() };
+        let log = JsonLog { target: LogTarget::default() };
         let enabled = |target, level| log.enabled(&Metadata::builder().target(target).level(level).build());
         assert!(enabled("tollgate::app", Level::Info));
         assert!(!enabled("pingora_proxy", Level::Info));
@@ -162,7 +167,7 @@ mod tests {
 
     #[test]
     fn what_quotes_a_client_says_nothing_at_all() {
-        let log = JsonLog { settings: LogSettings::default() };
+        let log = JsonLog { target: LogTarget::default() };
         let enabled = |target| log.enabled(&Metadata::builder().target(target).level(Level::Error).build());
         assert!(!enabled("pingora_core::apps::http_app"));
         assert!(!enabled("pingora_core::protocols::http::v1::common"));

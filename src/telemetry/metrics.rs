@@ -4,7 +4,7 @@
 
 use super::Outcome;
 use crate::clock::UnixTime;
-use crate::observe::{ClaimResult, Observer};
+use crate::observe::{ClaimResult, FetchResult, Observer};
 use prometheus::process_collector::ProcessCollector;
 use prometheus::{
     Encoder, GaugeVec, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
@@ -129,13 +129,17 @@ table! {
     claim_releases IntCounterVec(&[]) "claim_releases_total" ["result"] "Claims to be given back, since no byte reached an upstream: released, kept, lost or refused.";
     local_conflicts IntCounterVec(&[]) "local_claim_conflicts_total" [] "Claims made without the store that another replica had made too.";
     rate_limited IntCounterVec(&[]) "rate_limited_total" ["route", "kind"] "Requests refused by a limit: client, subject, token, route or lockout.";
-    store_seconds HistogramVec(DECISION_BUCKETS) "store_seconds" ["operation"] "One answer of the store: claim, release, peek, count, probe or connect.";
+    store_seconds HistogramVec(DECISION_BUCKETS) "store_seconds" ["operation"] "One answer of the store: claim, release, peek, probe, count, connect, revoke or revocations.";
     store_errors IntCounterVec(&[]) "store_errors_total" ["kind"] "Times the store could not answer: timeout, connection, full or refused.";
     store_degraded IntGaugeVec(&[]) "store_degraded" [] "1 while the store does not answer, or can't be relied on.";
     store_epoch GaugeVec(&[]) "store_epoch_timestamp_seconds" [] "Since when the store has not forgotten.";
     store_clock_offset GaugeVec(&[]) "store_clock_offset_seconds" [] "How far our clock is ahead of the store's.";
     store_evicted IntCounterVec(&[]) "store_evicted_keys_total" [] "Keys the store has evicted: each may have been a claim.";
+    revocations IntGaugeVec(&[]) "revocations" [] "Revocations that hold.";
+    revocation_age GaugeVec(&[]) "revocation_age_seconds" [] "Since when the list of revocations may be out of date; +Inf before its first reading.";
     issuer_keys IntGaugeVec(&[]) "issuer_keys" ["issuer"] "Keys of the issuer that may be believed.";
+    issuer_age GaugeVec(&[]) "issuer_keys_age_seconds" ["issuer"] "How long ago the keys of the issuer were fetched.";
+    issuer_fetches IntCounterVec(&[]) "issuer_fetch_total" ["issuer", "result"] "Fetches of keys: changed, unchanged, forbidden, unreachable, timed_out, bad_status, too_large or invalid.";
     tunnels IntGaugeVec(&[]) "tunnels" ["route"] "Open WebSockets, event streams and gRPC calls.";
     tls_handshakes IntCounterVec(&[]) "tls_handshakes_total" ["version", "result"] "TLS handshakes: done, unknown_name, failed, or refused before they began.";
     certificate_expiry IntGaugeVec(&[]) "certificate_expiry_timestamp_seconds" ["name"] "When the certificate for the name expires.";
@@ -226,15 +230,39 @@ impl Metrics {
         self.families.certificate_expiry.with_label_values(&[name]).set(expires_at);
     }
 
-    /// Notes the configuration in force.
-    pub fn generation(&self, generation: u64, loaded: bool) {
+    /// Notes the configuration that came into force.
+    pub fn generation(&self, generation: u64) {
         self.families.config_generation.with_label_values(&NONE).set(i64::try_from(generation).unwrap_or(i64::MAX));
-        self.families.config_reload.with_label_values(&NONE).set(i64::from(loaded));
+        self.families.config_reload.with_label_values(&NONE).set(1);
+    }
+
+    /// Notes that a configuration was refused.
+    pub fn reload_refused(&self) {
+        self.families.config_reload.with_label_values(&NONE).set(0);
+    }
+
+    /// Forgets what is measured of issuers and certificates: a reload may have taken some of them away.
+    pub fn forget_measured(&self) {
+        self.families.issuer_keys.reset();
+        self.families.issuer_age.reset();
+        self.families.certificate_expiry.reset();
+    }
+
+    /// Notes how many revocations hold, and how old the list is; `None`: it was never read.
+    pub fn revocations(&self, count: usize, age: Option<Duration>) {
+        self.families.revocations.with_label_values(&NONE).set(i64::try_from(count).unwrap_or(i64::MAX));
+        let age = age.map_or(f64::INFINITY, |age| age.as_secs_f64());
+        self.families.revocation_age.with_label_values(&NONE).set(age);
     }
 
     /// Notes how many keys `issuer` has.
     pub fn issuer(&self, issuer: &str, keys: usize) {
         self.families.issuer_keys.with_label_values(&[issuer]).set(i64::try_from(keys).unwrap_or(i64::MAX));
+    }
+
+    /// Notes how long ago the keys of `issuer` were fetched.
+    pub fn issuer_age(&self, issuer: &str, age: Duration) {
+        self.families.issuer_age.with_label_values(&[issuer]).set(age.as_secs_f64());
     }
 }
 
@@ -312,6 +340,10 @@ impl Observer for Metrics {
 
     fn claim_released(&self, result: &'static str) {
         self.families.claim_releases.with_label_values(&[result]).inc();
+    }
+
+    fn issuer_fetch(&self, issuer: &str, result: FetchResult) {
+        self.families.issuer_fetches.with_label_values(&[issuer, result.label()]).inc();
     }
 
     fn local_claim_conflict(&self) {

@@ -49,37 +49,62 @@ impl HandshakeResult {
     }
 }
 
-/// The certificates of one listener, in a place where a reload can swap them under running connections.
-pub type SharedCertificates = Arc<ArcSwap<CertificateTable>>;
+/// What a listener shows its clients, and what it believes of theirs.
+#[derive(Debug)]
+pub struct Terms {
+    certificates: CertificateTable,
+    unknown_sni: UnknownSni,
+    clients: Option<Arc<ClientCertificates>>,
+}
+
+impl Terms {
+    /// The terms of `settings`.
+    #[must_use]
+    pub fn new(settings: &TlsSettings) -> Self {
+        Self {
+            certificates: CertificateTable::new(settings.certificates.clone()),
+            unknown_sni: settings.unknown_sni,
+            clients: settings.client_certificates.clone(),
+        }
+    }
+
+    /// The terms of `settings` for a listener that began with these. Whether clients are asked for a certificate can't
+    /// change under it; whose certificates are believed, and which are revoked, can.
+    #[must_use]
+    pub fn renewed(&self, settings: &TlsSettings) -> Self {
+        let mode = |clients: &Option<Arc<ClientCertificates>>| clients.as_ref().map(|clients| clients.mode());
+        let mut terms = Self::new(settings);
+        if mode(&terms.clients) != mode(&self.clients) {
+            terms.clients.clone_from(&self.clients);
+        }
+        terms
+    }
+}
+
+/// The terms of one listener, in a place where a reload can swap them under running connections.
+pub type SharedTerms = Arc<ArcSwap<Terms>>;
 
 /// Why a TLS listener could not be made.
 #[derive(Debug, thiserror::Error)]
 #[error("the TLS library refuses the settings of the listener")]
 pub struct TlsSetupError;
 
-/// The engine's settings for the listener at position `listener`, and the place of its certificates.
+/// The engine's settings for the listener at position `listener`, and the place of its terms.
 pub fn listener(
     listener: usize,
     settings: &TlsSettings,
     http2: bool,
     on_handshake: OnHandshake,
-) -> Result<(EngineSettings, SharedCertificates), TlsSetupError> {
-    let certificates: SharedCertificates =
-        Arc::new(ArcSwap::from_pointee(CertificateTable::new(settings.certificates.clone())));
-    let chooser = Chooser {
-        listener,
-        certificates: Arc::clone(&certificates),
-        unknown_sni: settings.unknown_sni,
-        clients: settings.client_certificates.clone(),
-        on_handshake,
-    };
+) -> Result<(EngineSettings, SharedTerms), TlsSetupError> {
+    let terms: SharedTerms = Arc::new(ArcSwap::from_pointee(Terms::new(settings)));
+    let chooser = Chooser { listener, terms: Arc::clone(&terms), on_handshake };
     let mut engine = EngineSettings::with_callbacks(Box::new(chooser)).map_err(|_| TlsSetupError)?;
     restrict(&mut engine, settings.min_version).map_err(|_| TlsSetupError)?;
     if let Some(clients) = &settings.client_certificates {
         clients.ask(&mut engine).map_err(|_| TlsSetupError)?;
     }
     engine.set_alpn(if http2 { ALPN::H2H1 } else { ALPN::H1 });
-    Ok((engine, certificates))
+    Ok((engine, terms))
 }
 
 /// Narrows the engine's base, which is Mozilla's intermediate profile: TLS 1.2 and 1.3, forward secrecy, AEAD.
@@ -97,17 +122,15 @@ fn restrict(engine: &mut EngineSettings, min_version: TlsVersion) -> Result<(), 
 /// Answers the library's question for a certificate.
 struct Chooser {
     listener: usize,
-    certificates: SharedCertificates,
-    unknown_sni: UnknownSni,
-    clients: Option<Arc<ClientCertificates>>,
+    terms: SharedTerms,
     on_handshake: OnHandshake,
 }
 
-impl Chooser {
+impl Terms {
     /// The certificate for `server_name`. A client that names no server gets the default one: it can't know better,
     /// and names the host it wants in its request.
     fn choose(&self, server_name: Option<&str>) -> Option<Arc<Certificate>> {
-        let table = self.certificates.load();
+        let table = &self.certificates;
         let known = server_name.and_then(|name| table.find(name));
         let fallback = server_name.is_none() || self.unknown_sni == UnknownSni::Default;
         known.or_else(|| table.default_certificate().filter(|_| fallback)).cloned()
@@ -118,11 +141,12 @@ impl Chooser {
 impl TlsAccept for Chooser {
     /// Leaving the handshake without a certificate ends it with a fatal alert.
     async fn certificate_callback(&self, ssl: &mut SslRef) {
-        let Some(certificate) = self.choose(ssl.servername(NameType::HOST_NAME)) else {
+        let terms = self.terms.load_full();
+        let Some(certificate) = terms.choose(ssl.servername(NameType::HOST_NAME)) else {
             (self.on_handshake)("none", HandshakeResult::UnknownName);
             return;
         };
-        let believed = self.clients.as_ref().map_or(Ok(()), |clients| clients.believe(ssl));
+        let believed = terms.clients.as_ref().map_or(Ok(()), |clients| clients.believe(ssl));
         if believed.and_then(|()| present(ssl, &certificate)).is_err() {
             (self.on_handshake)("none", HandshakeResult::Failed);
         }
@@ -132,7 +156,8 @@ impl TlsAccept for Chooser {
         (self.on_handshake)(ssl.version_str(), HandshakeResult::Done);
         let canonical = |name: &str| Arc::from(name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase());
         let server_name = ssl.servername(NameType::HOST_NAME).map(canonical);
-        let client_certificate = self.clients.as_ref().and_then(|_| client_certificates::verified_digest(ssl));
+        let asked = self.terms.load().clients.is_some();
+        let client_certificate = asked.then(|| client_certificates::verified_digest(ssl)).flatten();
         Some(Arc::new(Handshake { listener: self.listener, server_name, client_certificate }))
     }
 }

@@ -7,5 +7,5 @@ pub mod settings;
 
 pub use certificate::{Certificate, CertificateError, CertificateTable};
 pub use client_certificates::{ClientCertificateMode, ClientCertificates, ClientCertificatesError};
-pub use handshake::{Handshake, HandshakeResult, OnHandshake, SharedCertificates, TlsSetupError};
+pub use handshake::{Handshake, HandshakeResult, OnHandshake, SharedTerms, Terms, TlsSetupError};
 pub use settings::{TlsSettings, TlsVersion, UnknownSni};

@@ -9,7 +9,7 @@ const BESIDE: [&str; 1] = ["manual"];
 /// Crates that do I/O; the pure core names none of them.
 const IO_CRATES: [&str; 5] = ["pingora", "prometheus", "redis", "reqwest", "tokio"];
 /// Where an I/O crate may be named: files and directories (with a final `/`) under src/.
-const IO_PLACES: [&str; 12] = [
+const IO_PLACES: [&str; 13] = [
     "admin/",
     "app.rs",
     "app/",
@@ -19,6 +19,7 @@ const IO_PLACES: [&str; 12] = [
     "proxy/",
     "store/redis.rs",
     "store/redis/",
+    "store/revocation/file.rs",
     "telemetry/",
     "tls/",
     "upstream/",

@@ -6,6 +6,7 @@
 mod common;
 mod indistinguishable;
 mod kit;
+mod properties;
 mod recalled;
 
 use kit::{ISSUERS, World, attacks};
@@ -98,6 +99,8 @@ fn the_table_is_long_wide_and_without_repetition() {
         "lifetime_too_long",
         "wrong_audience",
         "malformed_credential",
+        "binding_missing",
+        "binding_refused",
     ] {
         assert!(reasons.contains_key(reason), "no attack shows {reason}");
     }

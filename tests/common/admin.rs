@@ -35,6 +35,24 @@ impl Admin {
         self.client.get(path, None)
     }
 
+    /// `GET path` with the admin token, as JSON.
+    pub fn ask(&self, path: &str) -> Value {
+        let authorization = format!("Bearer {ADMIN_TOKEN}");
+        let answer = self.client.request("GET", path, &[("Authorization", &authorization)], b"");
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        answer.json()
+    }
+
+    /// The generation of the configuration in force.
+    pub fn generation(&self) -> u64 {
+        self.ask("/api/status")["generation"].as_u64().expect("a number")
+    }
+
+    /// Has the configuration read again, and answers what came of it.
+    pub fn reload(&self) -> Value {
+        self.post("/api/reload", &Value::Null).json()
+    }
+
     /// `POST path` with the admin token.
     pub fn post(&self, path: &str, body: &Value) -> Answer {
         let authorization = format!("Bearer {ADMIN_TOKEN}");

@@ -247,3 +247,10 @@ impl Connection {
         self.stream.read(&mut [0; 1]).map_or(true, |read| read == 0)
     }
 }
+
+/// The bytes as they come, for answers without an end.
+impl Read for Connection {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.stream.read(buffer)
+    }
+}

@@ -34,6 +34,7 @@ pub struct Config {
     upstreams: Vec<String>,
     routes: Vec<String>,
     more: Vec<String>,
+    pub(super) environment: Vec<(String, String)>,
 }
 
 impl Config {
@@ -54,6 +55,7 @@ impl Config {
             upstreams: vec![],
             routes: vec![],
             more: vec![],
+            environment: vec![],
         }
     }
 
@@ -69,9 +71,21 @@ impl Config {
         self
     }
 
+    /// The authority that vouches for the gateway.
+    pub fn authority(&self) -> &Authority {
+        &self.authority
+    }
+
     /// The HTTPS listener's address; it is chosen here.
     pub fn https_address(&self) -> SocketAddr {
         self.https
+    }
+
+    /// The authority that vouches for the listener's certificate, instead of one of the scene's own.
+    #[must_use]
+    pub fn vouched_by(mut self, authority: &Authority) -> Self {
+        self.authority = authority.clone();
+        self
     }
 
     /// A further key of the HTTPS listener, such as `public: { port: 443 }`.
@@ -81,11 +95,11 @@ impl Config {
         self
     }
 
-    /// Asks clients for a certificate, issued by the authority in `clients.pem`; `more` are further keys in braces.
+    /// Asks clients for a certificate, issued by the authority in `clients.pem`; `keys` are written beside.
     #[must_use]
-    pub fn client_certificates(mut self, mode: &str, clients: &Authority, more: &str) -> Self {
-        self.tls.push(format!("client_certificates: {{ mode: {mode}, ca: clients.pem{more} }}"));
-        self.file("clients.pem", clients.pem())
+    pub fn client_certificates(mut self, mode: &str, issuer: &Authority, keys: &str) -> Self {
+        self.tls.push(format!("client_certificates: {{ mode: {mode}, ca: clients.pem{keys} }}"));
+        self.file("clients.pem", issuer.pem())
     }
 
     /// What stands under `store:`.
@@ -142,13 +156,22 @@ impl Config {
         self
     }
 
+    /// A variable in the gateway's environment.
+    #[must_use]
+    pub fn environment(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
     /// The text of gateway.yaml.
     pub fn text(&self) -> String {
         let (https, http, admin) = (self.https, self.http, self.admin);
-        let mut listener = self.listener.clone();
-        let tls: String = self.tls.iter().map(|option| format!(", {option}")).collect();
-        listener.push(format!("tls: {{ certificates: [{{ chain: edge.pem, key: \"file:edge.key\" }}]{tls} }}"));
-        let listener: String = listener.iter().map(|line| format!("    {line}\n")).collect();
+        let certificates = "certificates: [{ chain: edge.pem, key: \"file:edge.key\" }]".to_owned();
+        let tls: Vec<String> = [certificates].into_iter().chain(self.tls.iter().cloned()).collect();
+        let mut listener = String::new();
+        for line in self.listener.iter().chain([&format!("tls: {{ {} }}", tls.join(", "))]) {
+            let _ = writeln!(listener, "    {line}");
+        }
         let mut text = format!(
             "version: 1\n\
              listeners:\n\

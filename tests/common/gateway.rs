@@ -50,7 +50,7 @@ impl Gateway {
         let file = config.write();
         let output = File::create(log_file(config.directory())).unwrap();
         let mut command = command(config.directory());
-        command.arg("run").arg("-c").arg(file);
+        command.arg("run").arg("-c").arg(file).envs(config.environment.clone());
         command.stdin(Stdio::null()).stdout(output.try_clone().unwrap()).stderr(output);
         let process = Process::start(&mut command);
         Self { config, process }
@@ -93,6 +93,13 @@ impl Gateway {
     /// Where gateway.yaml stands.
     pub fn directory(&self) -> &Path {
         self.config.directory()
+    }
+
+    /// Rewrites gateway.yaml, as an editor does: in one step.
+    pub fn rewrite(&self, change: impl FnOnce(String) -> String) {
+        let (file, new) = (self.directory().join("gateway.yaml"), self.directory().join("gateway.yaml.new"));
+        fs::write(&new, change(fs::read_to_string(&file).unwrap())).unwrap();
+        fs::rename(new, file).unwrap();
     }
 
     pub fn pid(&self) -> u32 {

@@ -1,6 +1,7 @@
 //! A snapshot with one guarded route, keys, and a clock that stands where the test puts it.
 
 #![allow(dead_code, reason = "every test binary uses its own part of the bench")]
+#![allow(clippy::unused_self, reason = "a bench that makes a forgery is asked like one that makes a token")]
 #![allow(clippy::unwrap_used, reason = "a test that can't go on must fail")]
 
 use http::{HeaderMap, HeaderValue, Method};
@@ -9,11 +10,14 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
-use tollgate::authn::{BindingRule, DpopNonces, DpopPolicy, OnLoss, ProofKeys, ReplayGuard, ReplayMode, VerdictCache};
+use tollgate::authn::{
+    BindingRule, DpopNonces, DpopPolicy, OnLoss, ProofKeys, ReplayGuard, ReplayMode, RevocationPolicy, Revocations,
+    VerdictCache,
+};
 use tollgate::clock::UnixTime;
 use tollgate::decision::{
-    Access, Condition, Denial, Edge, Endpoint, Endpoints, Guard, Memory, Permit, Reason, Recollection, RoutePolicy, Scopes,
-    Snapshot, Trace, UpstreamId, decide,
+    Access, Condition, Denial, Edge, Endpoint, Endpoints, Guard, Memory, Permit, Reason, Recollection, RoutePolicy,
+    Scopes, Snapshot, Trace, UpstreamId, decide,
 };
 use tollgate::identity::{Encoding, Firewall, Format, HeaderRule, IdentityPlan, TokenHandling};
 use tollgate::issuer::{
@@ -24,7 +28,9 @@ use tollgate::limit::LimitMemory;
 use tollgate::observe::{ClaimResult, Observer};
 use tollgate::request::{Facts, TransportFacts};
 use tollgate::route::{Match, Pattern, RouteId, RouteTable, RouteTableBuilder};
-use tollgate::store::{ClaimAnswer, EmbeddedStore, IfUnknown, Nonce, Receipt, Store, StoreError};
+use tollgate::store::{
+    Change, ClaimAnswer, EmbeddedStore, IfUnknown, Nonce, Receipt, Revocation, RevocationId, Store, StoreError, Target,
+};
 
 /// A path the route's condition lets through.
 pub const PASSING_PATH: &str = "/orders/17";
@@ -160,6 +166,7 @@ impl Bench {
         let memory = Recollection {
             replay: ReplayGuard::new(store, 10),
             verdicts: VerdictCache::new(1000, 1 << 20).unwrap(),
+            revocations: Arc::new(Revocations::unkept()),
             proof_keys: ProofKeys::new(100),
             limits: LimitMemory::new(100),
         };
@@ -200,6 +207,20 @@ impl Bench {
 
     pub fn reason_when(&self, now: i64, token: &str) -> Reason {
         self.decide(Memory::Live(&self.memory), PASSING_PATH, now, token).unwrap_err()
+    }
+
+    /// Revokes the bench's tokens with this `jti`; answers with what takes it back.
+    pub fn revoke(&self, token_id: &str) -> Change {
+        let (id, expires_at) = (RevocationId::from_bits(1), UnixTime::from_seconds(2_000));
+        let now = UnixTime::from_seconds(NOW);
+        let revocation = Revocation::new(id, ISSUER, Target::Token(token_id), expires_at, now);
+        self.tell(Change::Revoked(revocation));
+        Change::TakenBack { id, expires_at }
+    }
+
+    /// Somebody changed the list of revocations.
+    pub fn tell(&self, change: Change) {
+        self.memory.revocations.learn(&[change], UnixTime::from_seconds(NOW));
     }
 
     pub fn upstream_is_down(&self, down: bool) {
@@ -334,6 +355,7 @@ fn guard(replay: ReplayMode, on_loss: OnLoss) -> Guard {
         step_up: None,
         replay,
         on_loss,
+        revocation: RevocationPolicy::default_with(replay),
     }
 }
 

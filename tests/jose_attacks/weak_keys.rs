@@ -80,3 +80,18 @@ fn a_private_ec_key_with_a_foreign_public_part() {
     one["n"] = other["n"].clone();
     assert_eq!(DecryptionKey::from_jwk(object(&one)).err(), Some(KeyError::Mismatch));
 }
+
+#[test]
+fn curves_that_are_not_ours() {
+    // josekit takes an Ed448 key under the name EdDSA; here that name is Ed25519's.
+    for (kty, crv, len) in [("OKP", "Ed448", 57), ("OKP", "X448", 56), ("EC", "secp256k1", 32), ("EC", "P-192", 24)] {
+        let coordinate = base64url::encode(&vec![9; len]);
+        let mut jwk = json!({"kty": kty, "crv": crv, "x": coordinate});
+        if kty == "EC" {
+            jwk["y"] = jwk["x"].clone();
+        }
+        assert_eq!(import(&jwk), Some(KeyError::UnknownType), "{crv}");
+    }
+    let x25519 = public_jwk(&new_key("X25519")).unwrap();
+    assert_eq!(import(&x25519), Some(KeyError::WrongUse), "a key to agree with is none to verify with");
+}

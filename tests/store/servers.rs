@@ -29,9 +29,13 @@ impl Replicated {
     }
 }
 
-/// What a server says of its replication.
+/// What a server says of its replication; nothing while it can't be asked, as in the middle of a failover.
 pub fn info(redis: &Redis) -> String {
-    redis.command(&["INFO", "replication"])
+    let ask = || {
+        let mut connection = redis::Client::open(redis.url())?.get_connection()?;
+        redis::cmd("INFO").arg("replication").query(&mut connection)
+    };
+    ask().unwrap_or_else(|_: redis::RedisError| String::new())
 }
 
 /// A primary, two replicas and three Sentinels.
@@ -49,18 +53,8 @@ impl Watched {
         let primary = servers.primary.address().port();
         let (mut sentinels, mut processes) = (Vec::new(), Vec::new());
         for number in 0..3 {
-            let address = ports::free();
-            let file = directory.path().join(format!("sentinel-{number}.conf"));
-            let text = format!(
-                "port {}\nbind 127.0.0.1\nsentinel monitor main 127.0.0.1 {primary} 2\n\
-                 sentinel down-after-milliseconds main 1000\nsentinel failover-timeout main 10000\n\
-                 sentinel parallel-syncs main 2\n",
-                address.port(),
-            );
-            fs::write(&file, text).unwrap();
-            let mut command = Command::new(peer("bin/redis-server"));
-            command.arg(&file).arg("--sentinel").current_dir(directory.path());
-            processes.push(Process::start(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null())));
+            let (address, process) = sentinel(&directory, number, primary, 2, "");
+            processes.push(process);
             sentinels.push(address);
         }
         let watched = Self { servers, sentinels, _processes: processes, _directory: directory };
@@ -96,6 +90,23 @@ impl Watched {
             info(new).contains("role:master").then_some(())
         });
     }
+}
+
+/// One Sentinel that watches `main` on `primary`, with `more` in its configuration.
+pub fn sentinel(directory: &TempDir, number: usize, primary: u16, quorum: u8, more: &str) -> (SocketAddr, Process) {
+    let address = ports::free();
+    let file = directory.path().join(format!("sentinel-{number}.conf"));
+    let text = format!(
+        "port {}\nbind 127.0.0.1\nsentinel monitor main 127.0.0.1 {primary} {quorum}\n\
+         sentinel down-after-milliseconds main 1000\nsentinel failover-timeout main 10000\n\
+         sentinel parallel-syncs main 2\n{more}",
+        address.port(),
+    );
+    fs::write(&file, text).unwrap();
+    let mut command = Command::new(peer("bin/redis-server"));
+    command.arg(&file).arg("--sentinel").current_dir(directory.path());
+    let process = Process::start(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()));
+    (address, process)
 }
 
 /// One field of what a Sentinel says of the primary.

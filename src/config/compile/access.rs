@@ -3,12 +3,12 @@
 use super::binding;
 use super::issuers::form;
 use super::names::Names;
-use crate::authn::{OnLoss, ReplayMode};
+use crate::authn::{OnLoss, ReplayMode, RevocationPolicy};
 use crate::config::defaults::{Asked, Merged};
 use crate::config::fault::Faults;
 use crate::config::gather::{Placed, Written};
 use crate::config::schema::issuers::Issuer;
-use crate::config::schema::routes::{AccessRules, OnLoss as WrittenLoss, Replay};
+use crate::config::schema::routes::{AccessRules, OnLoss as WrittenLoss, Replay, Revocation};
 use crate::config::schema::value::List;
 use crate::config::site::Site;
 use crate::decision::{Access, Condition, Guard, Scopes};
@@ -34,6 +34,7 @@ pub fn compile(
     let dpop = binding::dpop(rules, names_hosts, faults);
     let step_up = binding::step_up(rules, faults);
     let store_wide = written.gateway.store.as_ref().and_then(|store| store.on_loss);
+    let replay = replay_mode(rules.value.replay);
     Some(Access::Guarded(Guard {
         issuers: issuers?.into_iter().map(IssuerId::new).collect(),
         audiences: audiences?,
@@ -42,8 +43,9 @@ pub fn compile(
         binding: rule?,
         dpop,
         step_up,
-        replay: replay_mode(rules.value.replay),
+        replay,
         on_loss: on_loss(rules.value.on_loss.or(store_wide)),
+        revocation: revocation(rules.value.revocation, replay),
     }))
 }
 
@@ -172,6 +174,14 @@ fn on_loss(written: Option<WrittenLoss>) -> OnLoss {
         None | Some(WrittenLoss::Closed) => OnLoss::Closed,
         Some(WrittenLoss::Local) => OnLoss::Local,
         Some(WrittenLoss::Open) => OnLoss::Open,
+    }
+}
+
+fn revocation(written: Option<Revocation>, replay: ReplayMode) -> RevocationPolicy {
+    match written {
+        None => RevocationPolicy::default_with(replay),
+        Some(Revocation::Required) => RevocationPolicy::Required,
+        Some(Revocation::LastKnown) => RevocationPolicy::LastKnown,
     }
 }
 

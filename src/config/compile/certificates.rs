@@ -1,7 +1,6 @@
 //! Certificates and authorities out of PEM files.
 
 use super::Workbench;
-use crate::config::files;
 use crate::config::schema::listeners::Certificate as Written;
 use crate::config::schema::value::FilePath;
 use crate::config::site::Site;
@@ -11,7 +10,7 @@ use openssl::x509::X509;
 use std::sync::Arc;
 
 /// The largest PEM file read: a bundle of all public authorities has 250 KiB.
-const MAX_PEM: usize = 1 << 20;
+pub const MAX_PEM: usize = 1 << 20;
 
 /// The certificate written at `site`, its key proven to belong to it; `None` after a fault.
 pub fn certificate(written: &Written, site: &Site, bench: &mut Workbench<'_>) -> Option<Arc<Certificate>> {
@@ -29,7 +28,7 @@ pub fn certificate(written: &Written, site: &Site, bench: &mut Workbench<'_>) ->
 
 /// The certificates of a PEM file, at least one; `None` after a fault at `site`.
 pub fn stack(path: &FilePath, site: &Site, bench: &mut Workbench<'_>) -> Option<Vec<X509>> {
-    let pem = files::read(path.as_str(), MAX_PEM, site, bench.faults)?;
+    let pem = bench.file(path.as_str(), MAX_PEM, site)?;
     let certificates = X509::stack_from_pem(&pem).unwrap_or_default();
     if certificates.is_empty() {
         let problem = format!("names {path}, which holds no readable certificate");

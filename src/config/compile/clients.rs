@@ -61,7 +61,7 @@ fn unused(written: &Written, site: &Site, bench: &mut Workbench<'_>) {
 
 /// Where the lists of revoked certificates stand; `None` after a fault.
 fn revocations(path: &FilePath, site: &Site, bench: &mut Workbench<'_>) -> Option<PathBuf> {
-    let pem = files::read(path.as_str(), MAX_CRL, site, bench.faults)?;
+    let pem = bench.file(path.as_str(), MAX_CRL, site)?;
     let Ok(list) = X509Crl::from_pem(&pem) else {
         let problem = format!("names {path}, which holds no readable list of revoked certificates");
         bench.faults.push(site, problem, "name a PEM file with a CRL of each authority");

@@ -3,7 +3,7 @@
 use super::limits;
 use crate::config::fault::Faults;
 use crate::config::gather::Placed;
-use crate::config::schema::edge::{Cors, Limits as WrittenLimits};
+use crate::config::schema::edge::{Cors, Limits as WrittenLimits, Rewrite as WrittenRewrite};
 use crate::config::schema::routes::Route;
 use crate::config::schema::value::{Duration, HeaderName as WrittenName, List};
 use crate::config::site::Site;
@@ -45,7 +45,10 @@ pub fn compile(
         Some(cors) => compile_cors(cors, methods, &route.site.key("cors"), faults).map(Some),
         None => Some(None),
     };
-    let rewrite = compile_rewrite(route, faults);
+    let rewrite = match &route.value.rewrite {
+        Some(written) => compile_rewrite(written, route, faults).map(Some),
+        None => Some(None),
+    };
     let response_headers = response_headers(route, faults);
     Some(Edge { cors: cors?, limits: limits?, rewrite: rewrite?, response_headers: response_headers? })
 }
@@ -130,8 +133,7 @@ fn cors_methods(cors: &Cors, matched: Option<&[Method]>, site: &Site, faults: &m
     methods.into_iter().collect()
 }
 
-fn compile_rewrite(route: &Placed<Route>, faults: &mut Faults) -> Option<Option<Rewrite>> {
-    let Some(written) = &route.value.rewrite else { return Some(None) };
+fn compile_rewrite(written: &WrittenRewrite, route: &Placed<Route>, faults: &mut Faults) -> Option<Rewrite> {
     let site = route.site.key("rewrite");
     let remedy = "write whole segments in canonical form, such as `/orders`";
     let mut sound = true;
@@ -154,7 +156,7 @@ fn compile_rewrite(route: &Placed<Route>, faults: &mut Faults) -> Option<Option<
         faults.push(&site.key("strip_prefix"), "is not how the paths of the route begin", remedy);
         return None;
     }
-    Some(Some(rewrite))
+    Some(rewrite)
 }
 
 fn response_headers(route: &Placed<Route>, faults: &mut Faults) -> Option<Vec<(HeaderName, Option<HeaderValue>)>> {
@@ -171,12 +173,11 @@ fn response_headers(route: &Placed<Route>, faults: &mut Faults) -> Option<Vec<(H
             continue;
         }
         let name = HeaderName::from_bytes(name.as_str().as_bytes());
-        match (name, HeaderValue::from_str(value)) {
-            (Ok(name), Ok(value)) => headers.push((name, Some(value).filter(|value| !value.is_empty()))),
-            _ => {
-                faults.push(&place, "can't stand in a header", "write visible ASCII on one line");
-                sound = false;
-            }
+        if let (Ok(name), Ok(value)) = (name, HeaderValue::from_str(value)) {
+            headers.push((name, Some(value).filter(|value| !value.is_empty())));
+        } else {
+            faults.push(&place, "can't stand in a header", "write visible ASCII on one line");
+            sound = false;
         }
     }
     sound.then_some(headers)
@@ -191,7 +192,17 @@ mod tests {
         for origin in ["https://app.example.com", "http://localhost:3000", "https://[::1]:8443", "http://10.0.0.1"] {
             assert!(is_origin(origin), "{origin}");
         }
-        for text in ["app.example.com", "https://App.example.com", "https://a.test/", "https://a.test:443", "http://a.test:80", "null", "ftp://a.test", "https://*.a.test", ""] {
+        for text in [
+            "app.example.com",
+            "https://App.example.com",
+            "https://a.test/",
+            "https://a.test:443",
+            "http://a.test:80",
+            "null",
+            "ftp://a.test",
+            "https://*.a.test",
+            "",
+        ] {
             assert!(!is_origin(text), "{text}");
         }
     }

@@ -3,11 +3,13 @@
 use super::Workbench;
 use super::keys::{self, Keys};
 use super::names::Names;
+use super::remote;
 use crate::config::fault::Faults;
 use crate::config::gather::Placed;
 use crate::config::schema::issuers::{Form as WrittenForm, Issuer, Token};
 use crate::config::schema::value::{ClaimPath, Duration, List, Size};
 use crate::config::site::Site;
+use crate::issuer::http::RemoteKeys;
 use crate::issuer::{AcceptedTypes, Form, IssuerProfile, TokenContract};
 use crate::jose::SigningAlgorithm;
 use std::sync::Arc;
@@ -24,22 +26,40 @@ const MAX_SIZES: std::ops::RangeInclusive<u64> = 256..=256 * 1024;
 /// Claims that many tokens share, so that none of them tells one token from another.
 const SHARED_CLAIMS: [&str; 8] = ["iss", "sub", "aud", "exp", "nbf", "iat", "scope", "client_id"];
 
-/// Compiles `issuers`; `None` after a fault.
-pub fn compile(names: &Names, bench: &mut Workbench<'_>) -> Option<Vec<Arc<IssuerProfile>>> {
-    let mut symmetric = keys::Symmetric::default();
-    let compiled: Vec<_> = names.issuers.iter().map(|issuer| compile_one(issuer, &mut symmetric, bench)).collect();
-    compiled.into_iter().collect()
+/// Whom we believe.
+pub struct Believed {
+    /// In the order of their ids.
+    pub issuers: Vec<Arc<IssuerProfile>>,
+    /// Those among them whose keys are fetched.
+    pub remote_keys: Vec<(Arc<IssuerProfile>, RemoteKeys)>,
 }
 
-fn compile_one(
-    issuer: &Placed<Issuer>,
-    symmetric: &mut keys::Symmetric,
-    bench: &mut Workbench<'_>,
-) -> Option<Arc<IssuerProfile>> {
+/// What issuers must not share, seen so far.
+#[derive(Default)]
+struct Seen {
+    symmetric: keys::Symmetric,
+    snapshots: remote::Snapshots,
+}
+
+/// Compiles `issuers`; `None` after a fault.
+pub fn compile(names: &Names, bench: &mut Workbench<'_>) -> Option<Believed> {
+    let mut seen = Seen::default();
+    let mut remote_keys = Vec::new();
+    let mut compiled = Vec::new();
+    for issuer in &names.issuers {
+        let profile = compile_one(issuer, &mut seen, bench);
+        let remote = remote::compile(&issuer.value, &issuer.site, &mut seen.snapshots, bench);
+        remote_keys.extend(profile.clone().zip(remote));
+        compiled.push(profile);
+    }
+    Some(Believed { issuers: compiled.into_iter().collect::<Option<_>>()?, remote_keys })
+}
+
+fn compile_one(issuer: &Placed<Issuer>, seen: &mut Seen, bench: &mut Workbench<'_>) -> Option<Arc<IssuerProfile>> {
     let (site, value) = (&issuer.site, &issuer.value);
     let token = value.token.clone()?;
     let contract = contract(&token, &site.key("token"), bench);
-    let keys = Keys { issuer: value, token: &token, form: form(&token), site }.compile(symmetric, bench);
+    let keys = Keys { issuer: value, token: &token, form: form(&token), site }.compile(&mut seen.symmetric, bench);
     Some(Arc::new(IssuerProfile {
         name: value.name.as_ref()?.as_str().into(),
         issuer: value.issuer.as_ref()?.as_str().into(),
@@ -142,7 +162,7 @@ pub fn algorithms_of_source(token: &Token, shared: bool, site: &Site, faults: &m
             faults.push(&place, problem, "remove it, or write `shared_secret` in `keys`");
         } else if !SigningAlgorithm::is_symmetric(name.0) && shared {
             let problem = format!("`{}` needs a public key, and the issuer's key is a shared secret", name.0);
-            faults.push(&place, problem, "write HS256, HS384 or HS512, or `jwks_file` in `keys`");
+            faults.push(&place, problem, "write HS256, HS384 or HS512, or another source in `keys`");
         }
     }
 }

@@ -2,8 +2,8 @@
 
 use super::Workbench;
 use super::issuers::algorithms_of_source;
-use crate::config::files;
-use crate::config::schema::issuers::{Issuer, IssuerKeys, Token};
+use crate::config::schema::fetch::IssuerKeys;
+use crate::config::schema::issuers::{Issuer, Token};
 use crate::config::schema::value::{FilePath, List, SecretRef};
 use crate::config::site::Site;
 use crate::issuer::{Form, KeyRing};
@@ -53,8 +53,14 @@ impl Symmetric {
 impl Keys<'_> {
     /// The key ring; `None` after a fault.
     pub fn compile(&self, symmetric: &mut Symmetric, bench: &mut Workbench<'_>) -> Option<KeyRing> {
-        let verification =
-            if self.form == Form::Sealed { Some(None) } else { self.verification(symmetric, bench).map(Some) };
+        let verification = match self.form {
+            Form::Sealed => Some(None),
+            Form::Signed | Form::Nested => match self.source(bench) {
+                Some(keys) if keys.is_remote() => Some(None),
+                Some(keys) => self.fixed(keys, symmetric, bench).map(Some),
+                None => None,
+            },
+        };
         let decryption = match self.form {
             Form::Signed => Some(None),
             Form::Nested => self.nested(symmetric, bench).map(Some),
@@ -71,32 +77,45 @@ impl Keys<'_> {
         self.token.signing_algorithms.iter().flat_map(List::items).map(|name| name.0).collect()
     }
 
-    /// The keys that verify signatures: exactly one source.
-    fn verification(&self, symmetric: &mut Symmetric, bench: &mut Workbench<'_>) -> Option<VerificationKeySet> {
+    /// The one source of the keys that verify signatures, the algorithms held against it; `None` after a fault.
+    fn source(&self, bench: &mut Workbench<'_>) -> Option<&IssuerKeys> {
         let site = self.site.key("keys");
-        match &self.issuer.keys {
-            Some(IssuerKeys { jwks_file: Some(_), shared_secret: Some(_) }) => {
-                bench.faults.push(&site, "names two sources", "keep one of `jwks_file` and `shared_secret`");
+        let keys = self.issuer.keys.as_ref();
+        match keys.map(IssuerKeys::sources).unwrap_or_default().as_slice() {
+            [] => {
+                let remedy = "write `discovery: true`, `jwks_uri: URL`, `jwks_file: PATH` or `shared_secret: env:NAME`";
+                bench.faults.push_missing(&site, "name no source of keys", remedy);
                 None
             }
-            Some(IssuerKeys { jwks_file: Some(path), .. }) => {
-                algorithms_of_source(self.token, false, &self.token_site(), bench.faults);
-                self.jwks(path, &site.key("jwks_file"), bench)
+            [source] => {
+                algorithms_of_source(self.token, *source == "shared_secret", &self.token_site(), bench.faults);
+                keys
             }
-            Some(IssuerKeys { shared_secret: Some(reference), .. }) => {
-                algorithms_of_source(self.token, true, &self.token_site(), bench.faults);
-                self.hmac(reference, &site.key("shared_secret"), symmetric, bench)
-            }
-            _ => {
-                let remedy = "write `jwks_file: PATH`, or `shared_secret: env:NAME`";
-                bench.faults.push_missing(&site, "name no source of keys", remedy);
+            several => {
+                let remedy = format!("keep one of `{}`", several.join("`, `"));
+                bench.faults.push(&site, "names several sources", remedy);
                 None
             }
         }
     }
 
+    /// Keys that stand in a file or are a secret.
+    fn fixed(
+        &self,
+        keys: &IssuerKeys,
+        symmetric: &mut Symmetric,
+        bench: &mut Workbench<'_>,
+    ) -> Option<VerificationKeySet> {
+        let site = self.site.key("keys");
+        match (&keys.jwks_file, &keys.shared_secret) {
+            (Some(path), _) => self.jwks(path, &site.key("jwks_file"), bench),
+            (None, Some(reference)) => self.hmac(reference, &site.key("shared_secret"), symmetric, bench),
+            (None, None) => None,
+        }
+    }
+
     fn jwks(&self, path: &FilePath, site: &Site, bench: &mut Workbench<'_>) -> Option<VerificationKeySet> {
-        let bytes = files::read(path.as_str(), MAX_JWKS, site, bench.faults)?;
+        let bytes = bench.file(path.as_str(), MAX_JWKS, site)?;
         let set = match VerificationKeySet::parse(&bytes, MAX_KEYS) {
             Ok(set) => set,
             Err(error) => {
@@ -180,13 +199,10 @@ impl Keys<'_> {
     fn sealed(&self, symmetric: &mut Symmetric, bench: &mut Workbench<'_>) -> Option<DecryptionKeySet> {
         let site = self.site.key("keys");
         let keys = self.issuer.keys.as_ref();
-        if keys.is_some_and(|keys| keys.jwks_file.is_some()) {
-            let remedy = "write `shared_secret` instead, or `form: nested`";
-            bench.faults.push(
-                &site.key("jwks_file"),
-                "has no use for a `sealed` token, which bears no signature",
-                remedy,
-            );
+        let sources = keys.map(IssuerKeys::sources).unwrap_or_default();
+        for public in sources.into_iter().filter(|source| *source != "shared_secret") {
+            let problem = "has no use for a `sealed` token, which bears no signature";
+            bench.faults.push(&site.key(public), problem, "write `shared_secret` instead, or `form: nested`");
         }
         let place = site.key("shared_secret");
         match (keys.and_then(|keys| keys.shared_secret.as_ref()), &self.token.decryption_keys) {

@@ -29,7 +29,8 @@ pub fn compile(
     let failures = written.failures.or(base.failures).map(|one| compile_failures(one, &place("failures"), faults));
     tighter(&written, &base, &own, faults);
     // A rule that is written and faulty must not come to mean no rule.
-    let (mut rate, mut failures) = (rate.map_or(Some(None), |one| one.map(Some))?, failures.map_or(Some(None), |one| one.map(Some))?);
+    let (mut rate, mut failures) =
+        (rate.map_or(Some(None), |one| one.map(Some))?, failures.map_or(Some(None), |one| one.map(Some))?);
     if let Some(Access::Public) = access {
         public(rate, failures, &own, faults)?;
         rate = rate.filter(|rate| !counts_tokens(*rate));
@@ -66,12 +67,7 @@ fn span(written: Option<Span>, site: &Site, faults: &mut Faults) -> Option<Durat
 }
 
 /// Where nobody shows a token, nothing can be counted by it. What `defaults` say of tokens is for the other routes.
-fn public(
-    rate: Option<RateRule>,
-    failures: Option<LockoutRule>,
-    own: &Site,
-    faults: &mut Faults,
-) -> Option<()> {
+fn public(rate: Option<RateRule>, failures: Option<LockoutRule>, own: &Site, faults: &mut Faults) -> Option<()> {
     let by_token = rate.filter(|rate| counts_tokens(*rate) && own.key("rate").is_written());
     if let Some(rate) = by_token {
         let problem = format!("counts by {}, and the route is public", rate.per.name());

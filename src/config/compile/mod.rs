@@ -16,17 +16,19 @@ mod keys;
 mod limits;
 mod listeners;
 mod names;
+mod remote;
 mod routes;
 mod server;
 mod store;
 mod upstreams;
 
 pub use routes::Rule;
-pub use store::StoreSettings;
+pub use store::{RevocationSettings, StoreSettings};
 
 use super::fault::Faults;
 use super::files;
 use super::gather::Written;
+use super::inputs::Inputs;
 use super::loaded::{Loaded, Places};
 use super::schema::value::SecretRef;
 use super::secrets::{self, Environment};
@@ -39,21 +41,27 @@ use names::Names;
 /// What every file of this directory works with.
 struct Workbench<'e> {
     environment: &'e dyn Environment,
+    inputs: &'e mut Inputs,
     faults: &'e mut Faults,
     warnings: Vec<Warning>,
 }
 
 impl Workbench<'_> {
+    /// The content of the file `name`; `None` after a fault at `site`.
+    fn file(&mut self, name: &str, limit: usize, site: &Site) -> Option<Vec<u8>> {
+        files::read(name, limit, site, self.inputs, self.faults)
+    }
+
     /// The bytes `reference` stands for; `None` after a fault at `site`.
     fn secret(&mut self, reference: &SecretRef, site: &Site) -> Option<Secret<Vec<u8>>> {
         self.warn_of_readers(reference, site);
-        secrets::read(reference, site, self.environment, self.faults)
+        secrets::read(reference, site, self.environment, self.inputs, self.faults)
     }
 
     /// As [`secret`](Self::secret), for one line of text.
     fn secret_line(&mut self, reference: &SecretRef, site: &Site) -> Option<Secret<Vec<u8>>> {
         self.warn_of_readers(reference, site);
-        secrets::read_line(reference, site, self.environment, self.faults)
+        secrets::read_line(reference, site, self.environment, self.inputs, self.faults)
     }
 
     fn warn_of_readers(&mut self, reference: &SecretRef, site: &Site) {
@@ -69,31 +77,40 @@ impl Workbench<'_> {
     }
 }
 
-/// Compiles the configuration; `None` after a fault.
-pub fn compile(written: Written, environment: &dyn Environment, faults: &mut Faults) -> Option<Loaded> {
+/// Compiles the configuration; `None` after a fault. What it reads is noted among `inputs`.
+pub fn compile(
+    written: Written,
+    environment: &dyn Environment,
+    inputs: &mut Inputs,
+    faults: &mut Faults,
+) -> Option<Loaded> {
     let names = Names::collect(&written, faults);
-    let mut bench = Workbench { environment, faults, warnings: Vec::new() };
+    let mut bench = Workbench { environment, inputs, faults, warnings: Vec::new() };
     let listeners = listeners::compile(&written, &names, &mut bench);
     let admin = admin::compile(&written, &mut bench);
     addresses::check(&written, bench.faults);
     let store = store::compile(&written, &mut bench);
+    let revocations = store::revocations(&written, &mut bench);
     let server = server::compile(&written, bench.faults);
     let dpop_nonces = server::dpop_nonces(&written, &mut bench);
     let verdicts = server::verdicts(&written, bench.faults);
     let upstreams = upstreams::compile(&written, &mut bench);
-    let issuers = issuers::compile(&names, &mut bench);
+    let believed = issuers::compile(&names, &mut bench);
     let rules = routes::compile(&written, &names, bench.faults);
     let warnings = bench.warnings;
+    let issuers::Believed { issuers, remote_keys } = believed?;
     let loaded = Loaded {
         listeners: listeners?,
         admin: admin?,
         store: store?,
+        revocations: revocations?,
         upstreams: upstreams?,
         server: server?,
         dpop_nonces,
         verdicts: verdicts?,
         log: server::log(&written),
-        issuers: Registry::new(issuers?),
+        issuers: Registry::new(issuers),
+        remote_keys,
         routes: rules.as_ref()?.table()?,
         firewall: identity::firewall(&written),
         rules: rules?.rules,

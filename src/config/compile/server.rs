@@ -12,8 +12,8 @@ use crate::config::site::Site;
 use crate::config::{files, secrets};
 use crate::proxy::ServerSettings;
 use crate::telemetry::{LogLevel, LogSettings, LogTarget};
-use std::sync::Arc;
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 use std::time::Duration as Span;
 
 /// The largest request header that may be asked for, in bytes.
@@ -89,7 +89,7 @@ fn max_header(written: Option<Size>, default: usize, site: &Site, faults: &mut F
 pub fn dpop_nonces(written: &Written, bench: &mut Workbench<'_>) -> Option<Arc<DpopNonces>> {
     let reference = written.gateway.server.as_ref()?.dpop_nonce_key.as_ref()?;
     let site = written.root.key("server").key("dpop_nonce_key");
-    let bytes = secrets::read(reference, &site, bench.environment, bench.faults)?;
+    let bytes = secrets::read(reference, &site, bench.environment, bench.inputs, bench.faults)?;
     let nonces = crate::jose::shared_secret(bytes.expose()).ok().and_then(|key| DpopNonces::shared(key).ok());
     if nonces.is_none() {
         let problem = format!("names `{reference}`, which is no secret of 32 bytes or more");

@@ -11,17 +11,18 @@ use crate::secret::Secret;
 use crate::store::{RedisSettings, RedisUrl, Servers, SettingsError};
 use crate::upstream::Timeouts;
 use std::net::IpAddr;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// How many claims the embedded store holds if nothing is written.
 const DEFAULT_ENTRIES: usize = 1_000_000;
 /// How long Redis may take if nothing is written.
 const DEFAULT_TIMEOUT: Duration = Duration::from_millis(100);
-/// The largest file of authorities.
-const MAX_CA: usize = 1 << 20;
+/// How old a list of revocations may be if nothing is written.
+const DEFAULT_MAX_STALE: Duration = Duration::from_secs(300);
 
 /// Which store remembers spent tokens.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StoreSettings {
     /// Memory of this process.
     Embedded {
@@ -30,6 +31,40 @@ pub enum StoreSettings {
     },
     /// A Redis server.
     Redis(Box<RedisSettings>),
+}
+
+/// Where revocations are kept, and how old a list of them may be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RevocationSettings {
+    /// The file beside the embedded store.
+    pub file: Option<PathBuf>,
+    /// How long a replica may be cut off from the list before routes that insist on it are answered 503.
+    pub max_stale: Duration,
+}
+
+/// Compiles `store.revocations_file` and `store.revocation_max_stale`; `None` after a fault.
+pub fn revocations(written: &Written, bench: &mut Workbench<'_>) -> Option<RevocationSettings> {
+    let site = written.root.key("store");
+    let store = written.gateway.store.clone().unwrap_or_default();
+    let place = site.key("revocation_max_stale");
+    let max_stale = positive(store.revocation_max_stale, DEFAULT_MAX_STALE, &place, bench.faults);
+    let Some(file) = &store.revocations_file else {
+        return Some(RevocationSettings { file: None, max_stale: max_stale? });
+    };
+    let place = site.key("revocations_file");
+    if store.redis.is_some() {
+        bench.faults.push(&place, "has no use with `redis`, which keeps revocations itself", "remove it");
+        return None;
+    }
+    let path = files::locate(file.as_str(), &place);
+    // A bare name has an empty parent, which stands for the working directory.
+    let holds = |directory: &Path| directory.as_os_str().is_empty() || directory.is_dir();
+    if path.is_dir() || !path.parent().is_some_and(holds) {
+        let problem = format!("names {}, where no file can be", path.display());
+        bench.faults.push(&place, problem, "name a file in a directory that exists");
+        return None;
+    }
+    Some(RevocationSettings { file: Some(path), max_stale: max_stale? })
 }
 
 /// Compiles `store`; `None` after a fault.
@@ -111,7 +146,7 @@ fn url(redis: &Redis, site: &Site, bench: &mut Workbench<'_>) -> Option<RedisUrl
 fn authorities(redis: &Redis, site: &Site, bench: &mut Workbench<'_>) -> Option<Vec<u8>> {
     let path = redis.ca.as_ref()?;
     certificates::stack(path, site, bench)?;
-    files::read(path.as_str(), MAX_CA, site, bench.faults)
+    bench.file(path.as_str(), certificates::MAX_PEM, site)
 }
 
 /// The longest time in which a connection to an upstream fails: until then a foreign claim may be taken back.

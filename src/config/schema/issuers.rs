@@ -1,6 +1,7 @@
 //! `issuers`: whose tokens are believed, and what they look like.
 
-use super::value::{ClaimPath, Duration, FilePath, Line, List, Name, SecretRef, Size};
+use super::fetch::{Fetch, IssuerKeys};
+use super::value::{ClaimPath, Duration, Line, List, Name, SecretRef, Size};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer};
 use std::borrow::Cow;
@@ -21,19 +22,11 @@ pub struct Issuer {
     /// Where the issuer's keys come from: exactly one of its keys. Sealed tokens may name `token.decryption_keys`
     /// instead.
     pub keys: Option<IssuerKeys>,
+    /// How keys are fetched, where `keys` has `discovery` or `jwks_uri`.
+    pub fetch: Option<Fetch>,
     /// What the issuer's tokens look like; anything else is refused before any cryptography.
     #[schemars(required)]
     pub token: Option<Token>,
-}
-
-/// Where an issuer's keys come from. Exactly one of these.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct IssuerKeys {
-    /// The file of a public JWKS (RFC 7517 §5); one with a private or symmetric key in it is refused whole.
-    pub jwks_file: Option<FilePath>,
-    /// A secret shared with the issuer: its raw bytes, or a JWK with `kty: oct`.
-    pub shared_secret: Option<SecretRef>,
 }
 
 /// The form of an issuer's tokens.

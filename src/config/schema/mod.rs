@@ -10,6 +10,7 @@ pub mod admin;
 pub mod binding;
 pub mod defaults;
 pub mod edge;
+pub mod fetch;
 mod generate;
 pub mod identity;
 pub mod include;

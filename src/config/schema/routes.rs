@@ -107,6 +107,9 @@ pub struct AccessRules {
     pub replay: Option<Replay>,
     /// What happens when the store can't answer. Default: `store.on_loss`.
     pub on_loss: Option<OnLoss>,
+    /// What happens when the list of revocations is older than `store.revocation_max_stale`. Default: required with
+    /// `replay`, else last_known.
+    pub revocation: Option<Revocation>,
 }
 
 /// A scope (RFC 6749 §3.3).
@@ -140,4 +143,14 @@ pub enum OnLoss {
     Local,
     /// The request is answered 503.
     Closed,
+}
+
+/// What happens when the list of revocations may be out of date, loosest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Revocation {
+    /// The list as last known counts.
+    LastKnown,
+    /// The request is answered 503.
+    Required,
 }

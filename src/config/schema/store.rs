@@ -15,6 +15,12 @@ pub struct Store {
     pub redis: Option<Redis>,
     /// What a route does when the store can't answer and the route itself does not say. Default: closed.
     pub on_loss: Option<OnLoss>,
+    /// The file in which the revocations of the embedded store survive a restart. Without it nothing can be revoked
+    /// there; Redis keeps them itself.
+    pub revocations_file: Option<FilePath>,
+    /// How long a replica may be cut off from the list of revocations before routes that insist on it are answered
+    /// 503. Default: 5m.
+    pub revocation_max_stale: Option<Duration>,
 }
 
 /// The embedded store.

@@ -160,8 +160,6 @@ impl<'c> Course<'c> {
         let (issuers, now) = (&self.snapshot.issuers, self.facts.now);
         let key = memory.verdicts.key(token, self.snapshot.generation);
         let known = memory.verdicts.find(key, issuers, now).filter(|known| guard.issuers.contains(&known.issuer()));
-        known.is_some_and(|known| {
-            self.profile(known.issuer()).is_some_and(|profile| known.judge(profile, now).is_ok())
-        })
+        known.is_some_and(|known| self.profile(known.issuer()).is_some_and(|profile| known.judge(profile, now).is_ok()))
     }
 }

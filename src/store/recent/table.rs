@@ -122,10 +122,17 @@ impl<W> Table<W> {
         if self.remembered >= capacity {
             return false;
         }
-        self.entries.insert(key, Entry { state, until });
+        self.place(key, Entry { state, until });
         self.by_second.entry(until.as_seconds()).or_default().push(key);
         self.remembered += 1;
         true
+    }
+
+    /// Puts `entry` in the place of whatever was there.
+    pub(super) fn place(&mut self, key: NonceKey, entry: Entry<W>) {
+        if self.entries.insert(key, entry).is_some_and(|old| old.remembers()) {
+            self.remembered -= 1;
+        }
     }
 
     pub(super) fn forget(&mut self, key: &NonceKey) {

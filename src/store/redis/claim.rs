@@ -10,11 +10,9 @@ use super::lane::{Answers, Lane};
 use super::script::{Call, Script};
 use crate::clock::UnixTime;
 use crate::store::recent::Due;
-use crate::store::{Nonce, StoreError};
-use redis::{Pipeline, Value};
+use crate::store::{MAX_USES, Nonce, StoreError};
+use redis::{Cmd, Pipeline, Value};
 
-/// The largest number of uses that can be counted: above it lie the owner tags.
-pub(super) const MAX_USES: u32 = 999;
 /// No claim lives longer, whatever a token says: ten years, in milliseconds.
 const MAX_TTL: i64 = 315_360_000_000;
 
@@ -121,10 +119,13 @@ impl Claims {
             return Err(Fault { error: StoreError::Refused, maybe_done: false, broken: false });
         };
         if let [nonce @ Nonce { uses: 1, .. }] = nonces {
+            // Room for the words and bytes, so that nothing is moved while the commands are written.
+            let mut set = Cmd::with_capacity(6, 64);
+            set.arg("SET").arg(keys.claim(&nonce.key).as_bytes()).arg(owner).arg("NX").arg("PX").arg(ttl(nonce, now));
+            let mut get = Cmd::with_capacity(2, 32);
+            get.arg("GET").arg(keys.record(group));
             let mut commands = Pipeline::with_capacity(2);
-            let key = keys.claim(&nonce.key);
-            commands.cmd("SET").arg(key.as_bytes()).arg(owner).arg("NX").arg("PX").arg(ttl(nonce, now));
-            commands.cmd("GET").arg(keys.record(group));
+            commands.add_command(set).add_command(get);
             return claimed_once(lane.send(commands).await?);
         }
         let mut call = Call { keys: vec![keys.record(group).to_vec()], arguments: vec![owner.to_string()] };

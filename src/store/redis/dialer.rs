@@ -54,7 +54,8 @@ pub(super) struct Dialer {
 /// The future that moves a connection's bytes; when it ends, the connection is closed.
 pub(super) type Driver = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+/// A connection before anybody logged in.
+pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
 impl Dialer {
@@ -64,6 +65,18 @@ impl Dialer {
         Ok(Self { tls: if tls { Some(connector(settings)?) } else { None } })
     }
 
+    /// Connects.
+    pub(super) async fn stream(&self, address: &Address) -> Result<Box<dyn Stream>, OpenError> {
+        let socket = TcpStream::connect((address.host.as_str(), address.port))
+            .await
+            .map_err(|error| OpenError::Dial(error.kind()))?;
+        socket.set_nodelay(true).map_err(|error| OpenError::Dial(error.kind()))?;
+        Ok(match &self.tls {
+            Some(connector) => Box::new(handshake(connector, &address.host, socket).await?),
+            None => Box::new(socket),
+        })
+    }
+
     /// Connects, and logs in.
     pub(super) async fn open(
         &self,
@@ -71,14 +84,7 @@ impl Dialer {
         settings: &RedisSettings,
         login: Login,
     ) -> Result<(MultiplexedConnection, Driver), OpenError> {
-        let socket = TcpStream::connect((address.host.as_str(), address.port))
-            .await
-            .map_err(|error| OpenError::Dial(error.kind()))?;
-        socket.set_nodelay(true).map_err(|error| OpenError::Dial(error.kind()))?;
-        let stream: Box<dyn Stream> = match &self.tls {
-            Some(connector) => Box::new(handshake(connector, &address.host, socket).await?),
-            None => Box::new(socket),
-        };
+        let stream = self.stream(address).await?;
         let login = login.by(settings);
         let config = AsyncConnectionConfig::new()
             .set_response_timeout(None)
@@ -91,7 +97,7 @@ impl Dialer {
 }
 
 impl Login {
-    fn by(self, settings: &RedisSettings) -> RedisConnectionInfo {
+    pub(super) fn by(self, settings: &RedisSettings) -> RedisConnectionInfo {
         let login = RedisConnectionInfo::default().set_skip_set_lib_name();
         if self == Self::Nobody {
             return login;
@@ -106,7 +112,7 @@ impl Login {
     }
 }
 
-fn login_error(error: &RedisError) -> OpenError {
+pub(super) fn login_error(error: &RedisError) -> OpenError {
     match error.kind() {
         ErrorKind::Io => OpenError::Dial(std::io::ErrorKind::ConnectionReset),
         _ => OpenError::Login,

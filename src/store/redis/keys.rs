@@ -87,6 +87,14 @@ impl Keys {
     }
 }
 
+impl Keys {
+    /// The key called `name`, in the slot of a group. A name is never as long as a nonce, so that it is no claim's key.
+    pub(super) fn named(&self, group: u16, name: &str) -> Vec<u8> {
+        let head = self.groups.get(usize::from(group)).map(|group| &group.head[..]).unwrap_or_default();
+        [head, name.as_bytes()].concat()
+    }
+}
+
 impl Group {
     fn new(head: &[u8], slot: u16) -> Self {
         Self { head: head.to_vec(), record: [head, b"epoch"].concat(), slot }

@@ -1,7 +1,11 @@
-//! The state of a session's connections, shared with the tasks that move their bytes.
+//! The tasks that move a session's bytes, and the state of its connections that they share with it.
 
+use super::dialer::Driver;
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
 use tokio::sync::Notify;
 
 /// Whether the connections are there, and whether the server is late.
@@ -54,17 +58,37 @@ impl Line {
     }
 }
 
-/// Closes the line when it is dropped: when the driver ends, and when its runtime does.
-pub(super) struct Closing(Arc<Line>);
+/// A connection's driver, which gives way once before each turn: whoever is ready to send then does so first, and all of
+/// it goes in one write. Without that, every request would be a write of its own.
+///
+/// Closes the line when it is dropped: when the connection ends, and when its runtime does.
+pub(super) struct Driving {
+    driver: Driver,
+    gave_way: bool,
+    line: Arc<Line>,
+}
 
-impl Closing {
-    pub(super) fn of(line: &Arc<Line>) -> Self {
-        Self(Arc::clone(line))
+impl Driving {
+    pub(super) fn new(driver: Driver, line: &Arc<Line>) -> Self {
+        Self { driver, gave_way: false, line: Arc::clone(line) }
     }
 }
 
-impl Drop for Closing {
+impl Future for Driving {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        self.gave_way = !self.gave_way;
+        if self.gave_way {
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        self.driver.as_mut().poll(context)
+    }
+}
+
+impl Drop for Driving {
     fn drop(&mut self) {
-        self.0.close();
+        self.line.close();
     }
 }

@@ -20,12 +20,15 @@ mod line;
 mod memory;
 mod primary;
 mod rates;
+mod revocations;
 mod script;
 mod sentinel;
 mod session;
 mod settings;
 mod slots;
+mod subscription;
 
+pub use revocations::RedisRevocations;
 pub use settings::{ClientCertificate, RedisSettings, RedisUrl, Servers, SettingsError};
 
 use super::recent::{Due, Recent, Returned};

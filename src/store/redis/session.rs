@@ -6,7 +6,7 @@ use super::epoch::{Knowledge, Record};
 use super::fault::{Fault, OpenError};
 use super::info::{self, ServerInfo};
 use super::lane::{self, Answers, Lane};
-use super::line::{Closing, Line};
+use super::line::{Driving, Line};
 use crate::clock::UnixTime;
 use crate::store::StoreError;
 use redis::aio::MultiplexedConnection;
@@ -85,11 +85,7 @@ impl Session {
     /// One connection more, to the same server as the others.
     async fn connect(&mut self, inner: &Inner, address: &Address) -> Result<MultiplexedConnection, OpenError> {
         let (connection, driver) = inner.dialer.open(address, &inner.settings, Login::Store).await?;
-        let closing = Closing::of(&self.line);
-        self.tasks.push(tokio::spawn(async move {
-            driver.await;
-            drop(closing);
-        }));
+        self.tasks.push(tokio::spawn(Driving::new(driver, &self.line)));
         let (facts, ..) = ask(&mut Lane::Plain(connection.clone()), inner, &[]).await?;
         if self.run.is_empty() {
             self.run = facts.run;

@@ -12,7 +12,7 @@ const MAX_PREFIX: usize = MAX_KEY - 16 - 5;
 const MAX_CONNECTIONS: usize = 64;
 
 /// How to reach the store, and how to use it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RedisSettings {
     /// Where the data lies.
     pub servers: Servers,
@@ -114,7 +114,7 @@ impl Servers {
 }
 
 /// A certificate chain and its key, as PEM.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientCertificate {
     /// The certificate, then its intermediates.
     pub chain: Vec<u8>,

@@ -125,7 +125,7 @@ impl Keys {
     /// them, `/once` takes each token once.
     pub fn configure(&self, mut config: Config, upstream: &str) -> Config {
         for issuer in ISSUERS {
-            config = config.issuer_yaml(&self.yaml(issuer)).route(&route(issuer, issuer, ""));
+            config = config.issuer_yaml(&yaml(issuer)).route(&route(issuer, issuer, ""));
         }
         for (name, content) in self.files() {
             config = config.file(&name, content);
@@ -146,7 +146,9 @@ impl Keys {
                 other => vec![self.public(other)],
             };
             if issuer == "nameless" {
-                keys.iter_mut().for_each(|key| drop(key.as_object_mut().unwrap().remove("kid")));
+                for key in &mut keys {
+                    key.as_object_mut().unwrap().remove("kid");
+                }
             }
             files.push((format!("{issuer}.jwks.json"), set(keys)));
         }
@@ -154,31 +156,6 @@ impl Keys {
             files.push((format!("{issuer}.decrypt.json"), set(vec![self.private(issuer).clone()])));
         }
         files
-    }
-
-    fn yaml(&self, issuer: &str) -> String {
-        let head = format!("name: {issuer}\nissuer: {}\naudiences: [{AUDIENCE}]\n", iss(issuer));
-        let required = if issuer == "ed" { "sub, /act/sub" } else { "sub" };
-        let rules = format!("  max_lifetime: 15m\n  required_claims: [{required}]\n");
-        let size = if issuer == "nest" { "  max_size: 8KiB\n" } else { "  max_size: 4KiB\n" };
-        if let Some((_, alg)) = SIGNED.iter().find(|(name, _)| *name == issuer) {
-            let keys = if issuer == "hs" { "shared_secret: file:hs.secret".into() } else { jwks_file(issuer) };
-            let types = if issuer == "ed" { "  types: [at+jwt]\n" } else { "" };
-            let token = format!("token:\n  form: signed\n  signing_algorithms: [{alg}]\n");
-            return format!("{head}keys: {{ {keys} }}\n{token}{rules}{size}{types}");
-        }
-        let (_, alg, enc) = ENCRYPTED.iter().find(|(name, ..)| *name == issuer).unwrap();
-        let (form, keys) = if is_sealed(issuer) {
-            ("form: sealed".to_owned(), String::new())
-        } else {
-            let keys = format!("keys: {{ {} }}\n", jwks_file("es"));
-            ("form: nested\n  signing_algorithms: [ES256]".to_owned(), keys)
-        };
-        let token = format!(
-            "token:\n  {form}\n  key_algorithms: [{alg}]\n  content_encryptions: [{enc}]\n  \
-             decryption_keys: file:{issuer}.decrypt.json\n"
-        );
-        format!("{head}{keys}{token}{rules}{size}")
     }
 }
 
@@ -198,4 +175,29 @@ fn jwks_file(issuer: &str) -> String {
 
 fn route(name: &str, issuers: &str, more: &str) -> String {
     format!("name: {name}\nmatch: {{ path: /{name} }}\nupstream: orders\naccess: {{ issuers: [{issuers}]{more} }}")
+}
+
+fn yaml(issuer: &str) -> String {
+    let head = format!("name: {issuer}\nissuer: {}\naudiences: [{AUDIENCE}]\n", iss(issuer));
+    let required = if issuer == "ed" { "sub, /act/sub" } else { "sub" };
+    let rules = format!("  max_lifetime: 15m\n  required_claims: [{required}]\n");
+    let size = if issuer == "nest" { "  max_size: 8KiB\n" } else { "  max_size: 4KiB\n" };
+    if let Some((_, alg)) = SIGNED.iter().find(|(name, _)| *name == issuer) {
+        let keys = if issuer == "hs" { "shared_secret: file:hs.secret".into() } else { jwks_file(issuer) };
+        let types = if issuer == "ed" { "  types: [at+jwt]\n" } else { "" };
+        let token = format!("token:\n  form: signed\n  signing_algorithms: [{alg}]\n");
+        return format!("{head}keys: {{ {keys} }}\n{token}{rules}{size}{types}");
+    }
+    let (_, alg, enc) = ENCRYPTED.iter().find(|(name, ..)| *name == issuer).unwrap();
+    let (form, keys) = if is_sealed(issuer) {
+        ("form: sealed".to_owned(), String::new())
+    } else {
+        let keys = format!("keys: {{ {} }}\n", jwks_file("es"));
+        ("form: nested\n  signing_algorithms: [ES256]".to_owned(), keys)
+    };
+    let token = format!(
+        "token:\n  {form}\n  key_algorithms: [{alg}]\n  content_encryptions: [{enc}]\n  \
+         decryption_keys: file:{issuer}.decrypt.json\n"
+    );
+    format!("{head}{keys}{token}{rules}{size}")
 }

@@ -144,10 +144,10 @@ pub fn pkcs1(jwk: &Value, key: &[u8]) -> Vec<u8> {
 }
 
 fn run(encrypter: &Encrypter<'_>, key: &[u8]) -> Vec<u8> {
-    let mut encrypted = vec![0; encrypter.encrypt_len(key).unwrap()];
-    let written = encrypter.encrypt(key, &mut encrypted).unwrap();
-    encrypted.truncate(written);
-    encrypted
+    let mut output = vec![0; encrypter.encrypt_len(key).unwrap()];
+    let written = encrypter.encrypt(key, &mut output).unwrap();
+    output.truncate(written);
+    output
 }
 
 pub fn rsa_public(jwk: &Value) -> PKey<openssl::pkey::Public> {

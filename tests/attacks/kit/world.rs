@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
-use tollgate::authn::{ProofKeys, ReplayGuard, VerdictCache};
+use tollgate::authn::{ProofKeys, ReplayGuard, Revocations, VerdictCache};
 use tollgate::clock::UnixTime;
 use tollgate::config::{self, Environment};
 use tollgate::decision::{Denial, Memory, Permit, Recollection, Snapshot, Trace, decide};
@@ -78,6 +78,8 @@ impl World {
                 replay: ReplayGuard::new(store, 100),
                 verdicts: VerdictCache::new(1000, 1 << 24).unwrap(),
                 proof_keys: ProofKeys::new(100),
+                limits: tollgate::limit::LimitMemory::new(1000),
+                revocations: Arc::new(Revocations::unkept()),
             },
             observer: Counting::default(),
             _files: files,

@@ -1,7 +1,9 @@
 //! Claims that two readers read differently, or that say less than they must (CVE-2026-25537 and its kind).
 
 use serde_json::{Value, json};
-use tollgate::decision::Reason::{ClaimMissing, MalformedClaims, UnknownIssuer, WrongAudience};
+use tollgate::decision::Reason::{
+    BindingMissing, BindingRefused, ClaimMissing, MalformedClaims, UnknownIssuer, WrongAudience,
+};
 
 use crate::kit::Table;
 
@@ -12,6 +14,31 @@ pub fn add(table: &mut Table) {
     missing(table);
     issuers(table);
     audiences(table);
+    bindings(table);
+}
+
+/// A token bound to a key is never taken as a plain one (RFC 7800).
+fn bindings(table: &mut Table) {
+    for (confirmation, reason) in [
+        (json!({ "jkt": "A".repeat(43) }), BindingMissing),
+        (json!({ "x5t#S256": "A".repeat(43) }), BindingMissing),
+        (json!({ "jwk": {} }), BindingRefused),
+        (json!({ "kid": "k" }), BindingRefused),
+        (json!({ "jkt": "AAAA" }), BindingRefused),
+        (json!({ "jkt": null }), BindingRefused),
+        (json!({ "jkt": "A".repeat(43), "unknown": 1 }), BindingRefused),
+        (json!({}), BindingRefused),
+        (Value::Null, BindingRefused),
+        (json!("jkt"), BindingRefused),
+        (json!([{ "jkt": "A".repeat(43) }]), BindingRefused),
+    ] {
+        for route in ["es", "nest"] {
+            let value = confirmation.clone();
+            table.row(format!("cnf {confirmation} in a bearer token of {route}"), route, reason, move |keys| {
+                keys.token(route).claim("cnf", value.clone()).text()
+            });
+        }
+    }
 }
 
 fn mistyped(table: &mut Table) {

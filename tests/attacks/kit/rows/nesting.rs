@@ -13,6 +13,8 @@ pub fn add(table: &mut Table) {
     sealed(table);
 }
 
+type Inside = fn(&Keys) -> Vec<u8>;
+
 fn unsigned(table: &mut Table) {
     for issuer in ["nest", "agree", "agree-kw", "x25519"] {
         table.row(
@@ -22,7 +24,6 @@ fn unsigned(table: &mut Table) {
             move |keys| keys.token(issuer).plaintext(claims(keys, issuer)).text(),
         );
     }
-    type Inside = fn(&Keys) -> Vec<u8>;
     let insides: [(&str, Inside); 9] = [
         ("nothing", |_| Vec::new()),
         ("one dot", |_| b".".to_vec()),

@@ -1,0 +1,191 @@
+//! What a reload can't change: sockets, threads and the store live as long as the process.
+//!
+//! Every setting is taken apart by name here. A new one does not compile until somebody has decided on which side it
+//! stands.
+
+use super::edition::Settings;
+use crate::admin::AdminSettings;
+use crate::config::RevocationSettings;
+use crate::proxy::{ListenerKind, ListenerSettings, ServerSettings};
+use crate::telemetry::LogSettings;
+use crate::tls::TlsSettings;
+
+/// The keys of gateway.yaml in which `now` differs from `started`, and which only a start applies.
+pub(super) fn needs_restart(started: &Settings, now: &Settings) -> Vec<String> {
+    let Settings { listeners, admin, store, revocations, server, verdicts, log } = started;
+    // The level is applied; where the log goes is not configured.
+    let LogSettings { level: _, target: _ } = log;
+    let mut keys = all_listeners(listeners, &now.listeners);
+    keys.extend(of_admin(admin, &now.admin));
+    keys.extend((*store != now.store).then(|| "store".to_owned()));
+    keys.extend(of_revocations(revocations, &now.revocations));
+    keys.extend(of_server(server, &now.server));
+    keys.extend((*verdicts != now.verdicts).then(|| "server.verdict_cache".to_owned()));
+    keys
+}
+
+/// The names of the keys that differ.
+fn differing(keys: &[(&str, bool)]) -> Vec<String> {
+    keys.iter().filter(|(_, differs)| *differs).map(|(key, _)| (*key).to_owned()).collect()
+}
+
+fn of_admin(started: &AdminSettings, now: &AdminSettings) -> Vec<String> {
+    let AdminSettings { address, metrics_address, token: _ } = started;
+    differing(&[
+        ("admin.address", *address != now.address),
+        ("admin.metrics_address", *metrics_address != now.metrics_address),
+    ])
+}
+
+fn of_revocations(started: &RevocationSettings, now: &RevocationSettings) -> Vec<String> {
+    let RevocationSettings { file, max_stale } = started;
+    differing(&[
+        ("store.revocations_file", *file != now.file),
+        ("store.revocation_max_stale", *max_stale != now.max_stale),
+    ])
+}
+
+fn of_server(started: &ServerSettings, now: &ServerSettings) -> Vec<String> {
+    let ServerSettings {
+        threads,
+        runtime_dir,
+        header_timeout,
+        idle_timeout,
+        max_header,
+        max_connections,
+        max_connections_per_client,
+        drain_delay: _,
+        shutdown_grace: _,
+    } = started;
+    differing(&[
+        ("server.threads", *threads != now.threads),
+        ("server.runtime_dir", *runtime_dir != now.runtime_dir),
+        ("server.header_timeout", *header_timeout != now.header_timeout),
+        ("server.idle_timeout", *idle_timeout != now.idle_timeout),
+        ("server.max_header", *max_header != now.max_header),
+        ("server.max_connections", *max_connections != now.max_connections),
+        ("server.max_connections_per_client", *max_connections_per_client != now.max_connections_per_client),
+    ])
+}
+
+/// Listeners are known by their names.
+fn all_listeners(started: &[ListenerSettings], now: &[ListenerSettings]) -> Vec<String> {
+    let mut keys = Vec::new();
+    for listener in started {
+        let name = &listener.name;
+        match now.iter().find(|other| other.name == *name) {
+            Some(same) => {
+                keys.extend(one_listener(listener, same).into_iter().map(|key| format!("listeners[{name}].{key}")));
+            }
+            None => keys.push(format!("listeners[{name}]")),
+        }
+    }
+    let new = now.iter().filter(|listener| !started.iter().any(|other| other.name == listener.name));
+    keys.extend(new.map(|listener| format!("listeners[{}]", listener.name)));
+    keys
+}
+
+fn one_listener(started: &ListenerSettings, now: &ListenerSettings) -> Vec<String> {
+    let ListenerSettings {
+        name: _,
+        address,
+        http2,
+        public,
+        trusted_proxies,
+        client_certificate_header,
+        proxy_protocol,
+        kind,
+    } = started;
+    let mut keys = differing(&[
+        ("address", *address != now.address),
+        ("http2", *http2 != now.http2),
+        ("public", *public != now.public),
+        ("trusted_proxies", *trusted_proxies != now.trusted_proxies),
+        ("client_certificate_header", *client_certificate_header != now.client_certificate_header),
+        ("proxy_protocol", *proxy_protocol != now.proxy_protocol),
+    ]);
+    keys.extend(match (kind, &now.kind) {
+        (ListenerKind::Tls(started), ListenerKind::Tls(now)) => of_tls(started, now),
+        (ListenerKind::Redirect { to }, ListenerKind::Redirect { to: now }) => differing(&[("redirect_to", to != now)]),
+        (ListenerKind::Tls(_), ListenerKind::Redirect { .. })
+        | (ListenerKind::Redirect { .. }, ListenerKind::Tls(_)) => differing(&[("tls", true)]),
+    });
+    keys
+}
+
+fn of_tls(started: &TlsSettings, now: &TlsSettings) -> Vec<String> {
+    let TlsSettings { certificates: _, unknown_sni: _, min_version, client_certificates } = started;
+    let mode = |settings: &TlsSettings| settings.client_certificates.as_ref().map(|clients| clients.mode());
+    let asked = client_certificates.as_ref().map(|clients| clients.mode());
+    differing(&[
+        ("tls.min_version", *min_version != now.min_version),
+        ("tls.client_certificates.mode", asked != mode(now)),
+    ])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::authn::VerdictBounds;
+    use crate::config::StoreSettings;
+    use crate::proxy::{PublicAddress, Scheme, TrustedProxies};
+    use crate::secret::Secret;
+    use crate::telemetry::LogLevel;
+    use std::time::Duration;
+
+    fn listener(name: &str, to: u16) -> ListenerSettings {
+        ListenerSettings {
+            name: name.into(),
+            address: "127.0.0.1:8080".parse().unwrap(),
+            http2: false,
+            public: PublicAddress { scheme: Scheme::Http, port: 80 },
+            trusted_proxies: TrustedProxies::default(),
+            client_certificate_header: false,
+            proxy_protocol: false,
+            kind: ListenerKind::Redirect { to },
+        }
+    }
+
+    fn settings() -> Settings {
+        Settings {
+            listeners: vec![listener("http", 443)],
+            admin: AdminSettings { address: "127.0.0.1:9901".parse().unwrap(), metrics_address: None, token: None },
+            store: StoreSettings::Embedded { max_entries: 10 },
+            server: ServerSettings { threads: 2, ..ServerSettings::default() },
+            revocations: RevocationSettings { file: None, max_stale: Duration::from_secs(300) },
+            verdicts: VerdictBounds::default(),
+            log: LogSettings::default(),
+        }
+    }
+
+    #[test]
+    fn what_can_be_applied_needs_no_restart() {
+        let mut now = settings();
+        now.admin.token = Some(Secret::new("new".to_owned()));
+        now.server.drain_delay = Duration::from_secs(60);
+        now.server.shutdown_grace = Duration::from_secs(60);
+        now.log.level = LogLevel::Warn;
+        assert_eq!(needs_restart(&settings(), &now), Vec::<String>::new());
+    }
+
+    #[test]
+    fn what_lives_as_long_as_the_process_is_named() {
+        let mut now = settings();
+        now.listeners = vec![listener("http", 8443), listener("more", 443)];
+        now.listeners[0].address = "127.0.0.1:8081".parse().unwrap();
+        now.admin.address = "127.0.0.1:1".parse().unwrap();
+        now.store = StoreSettings::Embedded { max_entries: 11 };
+        now.server.threads = 3;
+        let expected = [
+            "listeners[http].address",
+            "listeners[http].redirect_to",
+            "listeners[more]",
+            "admin.address",
+            "store",
+            "server.threads",
+        ];
+        assert_eq!(needs_restart(&settings(), &now), expected);
+        now.listeners = vec![];
+        assert_eq!(needs_restart(&settings(), &now)[0], "listeners[http]");
+    }
+}
