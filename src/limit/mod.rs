@@ -11,7 +11,7 @@ pub mod report;
 mod table;
 
 pub use in_flight::{InFlight, InFlightGuard};
-pub use lockout::{Lockout, LockoutRule};
+pub use lockout::{LOCKOUT, Lockout, LockoutRule};
 pub use memory::{Counted, LimitMemory};
 pub use rate::{Per, RateRule, RateVerdict, Rates};
 pub use report::RateReport;

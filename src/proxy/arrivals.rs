@@ -17,6 +17,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
+/// What a connection that was turned away counts as in `tollgate_tls_handshakes_total{result}`.
+pub(super) const REFUSED: &str = "refused";
 /// The header of a TLS record (RFC 8446 §5.1).
 const RECORD_HEADER: usize = 5;
 /// The largest record with a client's first message.
@@ -87,7 +89,7 @@ impl PreTlsProcess for Arrivals {
         };
         // Whoever leaves by itself was not refused.
         if !matches!(fault, io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset) {
-            self.metrics.handshake("none", "refused");
+            self.metrics.handshake("none", REFUSED);
         }
         Err(Error::explain(ErrorType::AcceptError, "refused before the handshake").into_down())
     }

@@ -3,13 +3,12 @@
 use super::Course;
 use crate::authn::token::Verified;
 use crate::decision::{Access, Guard, Memory, Reason, RoutePolicy, Stage, StageResult};
-use crate::limit::{ClientNetwork, Counted, InFlightGuard, LimitMemory, Per, RateReport, RateRule, RateVerdict};
+use crate::limit::{
+    ClientNetwork, Counted, InFlightGuard, LOCKOUT, LimitMemory, Per, RateReport, RateRule, RateVerdict,
+};
 use crate::request::{Credential, credentials};
 use crate::store::{Counting, Store};
 use std::time::Duration;
-
-/// The kind of a refusal by a lock-out in `tollgate_rate_limited_total{kind}`.
-const LOCKOUT: &str = "lockout";
 
 impl<'c> Course<'c> {
     /// Before anything is done for the request: is its client listened to at all, and does it not come too often?

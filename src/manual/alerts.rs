@@ -1,0 +1,2 @@
+//! The alerts of `deploy/prometheus/alerts.yaml`, each with its runbook.
+#![doc = include_str!("alerts.md")]
