@@ -55,7 +55,7 @@ enum Head {
     Whole,
     /// It, or what is there of it, is refused.
     Faulty(HeadFault),
-    /// The client is gone, silent or too slow, or the process is ending.
+    /// The client is gone, silent or too slow.
     Gone,
 }
 
@@ -79,26 +79,9 @@ impl<A> Door<A> {
     }
 
     /// Waits for the next head: for its first byte at most `patience`, for the rest the time of a header.
-    async fn head(
-        &self,
-        stream: &mut Stream,
-        buffer: &mut BytesMut,
-        patience: Duration,
-        ending: &ShutdownWatch,
-    ) -> Head {
-        if buffer.is_empty() {
-            let mut ending = ending.clone();
-            let first = async {
-                tokio::select! {
-                    biased;
-                    read = stream.read_buf(buffer) => read,
-                    // A connection without a request is not kept for the shutdown's sake.
-                    () = told(&mut ending) => Ok(0),
-                }
-            };
-            if !matches!(timeout(patience, first).await, Ok(Ok(1..))) {
-                return Head::Gone;
-            }
+    async fn head(&self, stream: &mut Stream, buffer: &mut BytesMut, patience: Duration) -> Head {
+        if !matches!(timeout(patience, stream.read_buf(buffer)).await, Ok(Ok(1..))) {
+            return Head::Gone;
         }
         timeout(self.shared.settings.header_timeout, self.rest(stream, buffer)).await.unwrap_or(Head::Gone)
     }
@@ -152,7 +135,7 @@ impl<A: HttpServerApp + Send + Sync + 'static> Door<A> {
                 Some(_) => self.shared.settings.idle_timeout,
             };
             let mut buffer = BytesMut::with_capacity(READ);
-            let head = self.head(&mut stream, &mut buffer, patience, shutdown).await;
+            let head = self.head(&mut stream, &mut buffer, patience).await;
             match head {
                 Head::Whole => {}
                 Head::Faulty(fault) => return self.refuse(stream, &buffer, fault, Stopwatch::start()).await,
@@ -161,7 +144,6 @@ impl<A: HttpServerApp + Send + Sync + 'static> Door<A> {
             let mut session = ServerSession::new_http1(stream);
             match settings.take() {
                 Some(settings) => settings.apply_to_session(&mut session),
-                None if *shutdown.borrow() => session.set_keepalive(None),
                 None => session.set_keepalive(Some(ENGINE_SECONDS)),
             }
             session.set_pipelined_prefix(buffer);
@@ -193,15 +175,6 @@ impl<A: HttpServerApp + Send + Sync + 'static> ServerApp for Door<A> {
 
     async fn cleanup(&self) {
         self.app.http_cleanup().await;
-    }
-}
-
-/// Waits until the process is told to end.
-async fn told(ending: &mut ShutdownWatch) {
-    while !*ending.borrow_and_update() {
-        if ending.changed().await.is_err() {
-            std::future::pending::<()>().await;
-        }
     }
 }
 

@@ -94,13 +94,17 @@ impl HttpServerApp for Redirector {
     async fn process_new_http(
         self: &Arc<Self>,
         mut session: ServerSession,
-        shutdown: &ShutdownWatch,
+        _: &ShutdownWatch,
     ) -> Option<ReusedHttpStream> {
         // The head is there, and sound: it came through the door.
         if !matches!(session.read_request().await, Ok(true)) {
             return None;
         }
-        keep_alive(&mut session, self.shared.settings.idle_timeout.as_secs(), *shutdown.borrow());
+        keep_alive(
+            &mut session,
+            self.shared.settings.idle_timeout.as_secs(),
+            self.shared.draining.load(Ordering::Acquire),
+        );
         self.answer(&mut session).await;
         let persistent = HttpPersistentSettings::for_session(&session);
         let reusable = session.finish().await.ok().flatten()?;

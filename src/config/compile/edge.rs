@@ -166,7 +166,7 @@ fn response_headers(route: &Placed<Route>, faults: &mut Faults) -> Option<Vec<(H
     for (name, value) in route.value.response_headers.iter().flatten() {
         let place = site.key(name.as_str());
         let folded = fold(name.as_str());
-        if RESERVED.contains(&folded.as_str()) || folded.starts_with("access-control-") {
+        if RESERVED.contains(&&*folded) || folded.starts_with("access-control-") {
             let remedy = "remove it; `cors` writes the headers about other origins";
             faults.push(&place, "is a header of the protocol or of the gateway itself", remedy);
             sound = false;
