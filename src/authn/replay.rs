@@ -4,7 +4,7 @@ use super::{ProofOfPossession, ProofUse, Verified};
 use crate::clock::UnixTime;
 use crate::issuer::IssuerProfile;
 use crate::observe::{ClaimResult, Observer};
-use crate::store::{ClaimAnswer, IfUnknown, Ledger, Nonce, NonceKey, Receipt, Store, StoreError};
+use crate::store::{ClaimAnswer, IfUnknown, Ledger, MAX_USES, Nonce, NonceKey, Receipt, Store, StoreError};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,6 +23,8 @@ pub enum ReplayMode {
     None,
     /// Once.
     Once,
+    /// So many times in all, at most [`MAX_USES`]. Every claim counts, whichever route made it.
+    Uses(u32),
 }
 
 impl ReplayMode {
@@ -32,13 +34,15 @@ impl ReplayMode {
         match self {
             Self::None => "none",
             Self::Once => "once",
+            Self::Uses(_) => "uses",
         }
     }
 
-    const fn uses(self) -> u32 {
+    fn uses(self) -> u32 {
         match self {
             Self::None => 0,
             Self::Once => 1,
+            Self::Uses(uses) => uses.clamp(1, MAX_USES),
         }
     }
 }

@@ -5,6 +5,7 @@ mod devkit;
 mod echo;
 mod explain;
 mod keys;
+mod metrics;
 mod quickstart;
 mod token;
 
@@ -41,6 +42,8 @@ enum Command {
     /// Make and look into dev tokens.
     #[command(subcommand)]
     Token(token::Token),
+    /// Print what the gateway counts: every metric with its labels and meaning.
+    Metrics(metrics::MetricsCommand),
     /// Print the JSON Schema of gateway.yaml.
     Schema,
 }
@@ -78,6 +81,7 @@ fn run(command: Command) -> anyhow::Result<Outcome> {
         Command::Quickstart(command) => command.run(),
         Command::Keys(command) => command.run(),
         Command::Token(command) => command.run(),
+        Command::Metrics(command) => command.run(),
         Command::Schema => {
             println!("{}", serde_json::to_string_pretty(&config::json_schema())?);
             Ok(Outcome::Done)

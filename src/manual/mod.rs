@@ -4,11 +4,13 @@
 //! - [`threats`] – the attacks this gateway was built against, the rule that stops each, and the test that shows it
 //! - [`defaults`] – every default and its reason
 //! - [`reasons`] – the closed list of refusals
+//! - [`metrics`] – everything that is counted
 //! - [`operations`] – what the operator of a gateway does, and in which order
 //! - [`alerts`] – what each alert means, and what to do
 
 pub mod alerts;
 pub mod defaults;
+pub mod metrics;
 pub mod operations;
 pub mod reasons;
 pub mod threats;

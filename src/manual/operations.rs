@@ -15,6 +15,15 @@
 //! **`store_unavailable`.** The store did not answer within `store.redis.timeout`, and the route is `closed`. `/readyz`
 //! and `tollgate_store_degraded` show it. Routes without `replay` are not affected.
 //!
+//! **Redis behind Sentinels, and Redis Cluster.** `store.redis.sentinel` names the Sentinels and the name under which
+//! they watch the primary; `username`, `password` and TLS are used for them and for the servers. `store.redis.cluster`
+//! names some nodes; the user needs `+cluster|nodes` there. After a failover every token issued before it is
+//! `replay_unprovable`: the new primary may lack the last claims. In a cluster that concerns the slots of that primary
+//! alone, and a shard that is lost for good closes only what lies in its slots (set `cluster-require-full-coverage no`,
+//! or Redis itself closes everything). With `replica_acks: n` a claim counts once n replicas hold it (`+wait`);
+//! where fewer are attached, `closed` routes answer 503. WAIT is best effort: it narrows a split brain to primaries that
+//! still have n replicas, which with a majority is at most one.
+//!
 //! **Reloading.** SIGHUP, `POST /api/reload`, or just the change of a file: `gateway.yaml`, what it includes, and every
 //! key, certificate and secret it names, a swapped Kubernetes volume too. The new configuration is built and checked
 //! aside; a bad one changes nothing and is told in the log, in `tollgate_config_last_reload_success` and, fault by fault,

@@ -1,9 +1,9 @@
 //! One generation of the configuration, as the proxy holds it.
 
-use crate::decision::Snapshot;
+use crate::decision::{Snapshot, UpstreamId};
 use crate::identity::firewall::fold;
 use crate::route::RouteId;
-use crate::telemetry::{Metrics, RouteMeter};
+use crate::telemetry::{Metrics, RouteMeter, UpstreamMeter};
 use crate::upstream::Upstreams;
 use http::HeaderName;
 use std::collections::HashSet;
@@ -17,6 +17,7 @@ pub struct Generation {
     pub upstreams: Arc<Upstreams>,
     meters: Vec<RouteMeter>,
     unrouted: RouteMeter,
+    upstream_meters: Vec<UpstreamMeter>,
     /// The folded names of all identity headers: an upstream that sends one back would tell the client.
     identity_headers: HashSet<String>,
 }
@@ -29,6 +30,7 @@ impl Generation {
         Self {
             meters: snapshot.policies.iter().map(|policy| metrics.route(&policy.name)).collect(),
             unrouted: metrics.route("none"),
+            upstream_meters: upstreams.iter().map(|pool| metrics.upstream(pool.name())).collect(),
             identity_headers: headers.map(|rule| fold(&rule.name)).collect(),
             snapshot: Arc::new(snapshot),
             upstreams,
@@ -38,6 +40,11 @@ impl Generation {
     /// The meter of `route`; of requests without one, that of `none`.
     pub(super) fn meter(&self, route: Option<RouteId>) -> &RouteMeter {
         route.and_then(|route| self.meters.get(route.index())).unwrap_or(&self.unrouted)
+    }
+
+    /// The meter of `upstream`.
+    pub(super) fn upstream_meter(&self, upstream: UpstreamId) -> Option<&UpstreamMeter> {
+        self.upstream_meters.get(upstream.index())
     }
 
     /// True when a response header of this name is an identity header, in any spelling.

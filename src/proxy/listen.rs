@@ -84,3 +84,16 @@ fn engine(shared: &Arc<Shared>) -> HttpProxy<Gateway> {
     proxy.h2_options = Some(h2);
     proxy
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::telemetry::METRICS;
+    use crate::tls::HandshakeResult;
+
+    #[test]
+    fn the_table_of_metrics_knows_every_result_of_a_handshake() {
+        let metric = METRICS.iter().find(|metric| metric.name == "tollgate_tls_handshakes_total").unwrap();
+        let results = metric.labels.iter().find(|label| label.name == "result").and_then(|label| label.values.list());
+        assert_eq!(results.unwrap(), HandshakeResult::ALL.map(HandshakeResult::label));
+    }
+}

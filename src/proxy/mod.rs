@@ -217,7 +217,7 @@ impl ProxyHttp for Gateway {
 
     /// Nothing was sent yet, so another endpoint may be tried, with a one-time token too.
     fn fail_to_connect(&self, _: &mut Session, _: &HttpPeer, context: &mut Context, error: Box<Error>) -> Box<Error> {
-        self.record_upstream_failure(context, &error);
+        Self::record_upstream_failure(context, &error);
         let mut error = error;
         error.set_retry(retry::not_connected(context));
         error
@@ -259,7 +259,7 @@ impl ProxyHttp for Gateway {
         response: &mut ResponseHeader,
         context: &mut Context,
     ) -> Result<()> {
-        self.record_upstream_answer(context);
+        Self::record_upstream_answer(context);
         context.target_answered();
         tunnel::answered(response, context);
         egress::finish(response, context)
@@ -285,7 +285,7 @@ impl ProxyHttp for Gateway {
         context: &mut Context,
         reused: bool,
     ) -> Box<Error> {
-        self.record_upstream_failure(context, &error);
+        Self::record_upstream_failure(context, &error);
         let mut error = error;
         error.set_retry(retry::interrupted(&error, session.as_ref(), context, reused));
         error

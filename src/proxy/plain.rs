@@ -77,12 +77,14 @@ impl Redirector {
 
     fn record(&self, session: &ServerSession, located: &Result<String, Denial>, line: &AccessLine<'_>) {
         let metrics = &self.shared.metrics;
-        self.shared.generation.load().meter(None).count(line.outcome);
+        let generation = self.shared.generation.load();
+        let meter = generation.meter(None);
+        meter.count(line.outcome);
         if let Err(Denial { reason, .. }) = located {
             metrics.denied(reason.label(), "none", "none");
         }
         let status = session.response_written().map_or(StatusCode::BAD_REQUEST, |response| response.status);
-        metrics.answered("none", status.as_str(), line.duration);
+        meter.answered(Some(status), line.duration);
         line.write();
     }
 }

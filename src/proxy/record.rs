@@ -1,10 +1,10 @@
 //! What is counted and logged of a request.
 
-use super::context::Context;
+use super::context::{Attempt, Context};
 use super::tunnel::Tunnel;
 use super::{Gateway, failure};
 use crate::decision::{Denial, Permit};
-use crate::telemetry::{AccessLine, Metrics};
+use crate::telemetry::{AccessLine, Metrics, UpstreamMeter};
 use http::StatusCode;
 use pingora::Error;
 use pingora::protocols::http::ServerSession;
@@ -21,16 +21,16 @@ pub(super) fn decision(context: &Context, judged: &Result<Permit, Denial>) {
 
 impl Gateway {
     /// Counts a failed attempt, where the upstream is at fault.
-    pub(super) fn record_upstream_failure(&self, context: &Context, error: &Error) {
-        if let (Some(upstream), Some(kind)) = (upstream_name(context), failure::upstream_kind(error)) {
-            self.shared.metrics.upstream_failed(upstream, kind);
+    pub(super) fn record_upstream_failure(context: &Context, error: &Error) {
+        if let (Some((meter, _)), Some(kind)) = (forwarding(context), failure::upstream_kind(error)) {
+            meter.failed(kind);
         }
     }
 
     /// Notes how long the upstream took to begin its answer.
-    pub(super) fn record_upstream_answer(&self, context: &Context) {
-        if let (Some(upstream), Some(attempt)) = (upstream_name(context), &context.attempt) {
-            self.shared.metrics.upstream_answered(upstream, attempt.watch.elapsed());
+    pub(super) fn record_upstream_answer(context: &Context) {
+        if let Some((meter, attempt)) = forwarding(context) {
+            meter.answered(attempt.watch.elapsed());
         }
     }
 
@@ -56,11 +56,12 @@ fn finish(context: &Context, metrics: &Metrics, (method, path): (&str, &str), st
     let snapshot = &context.generation.snapshot;
     let (route_name, issuer_name) = (snapshot.route_name(route), snapshot.issuer_name(issuer));
     let took = context.watch.elapsed();
-    context.generation.meter(route).count(outcome);
+    let meter = context.generation.meter(route);
+    meter.count(outcome);
     if let Some(reason) = reason {
         metrics.denied(reason.label(), issuer_name, route_name);
     }
-    metrics.answered(route_name, status.as_ref().map_or("none", StatusCode::as_str), took);
+    meter.answered(status, took);
     if !log::log_enabled!(target: crate::telemetry::logs::ACCESS, log::Level::Info) {
         return;
     }
@@ -79,6 +80,12 @@ fn finish(context: &Context, metrics: &Metrics, (method, path): (&str, &str), st
         duration: took,
     }
     .write();
+}
+
+/// The meter of the upstream, and the forwarding of the request.
+fn forwarding(context: &Context) -> Option<(&UpstreamMeter, &Attempt)> {
+    let attempt = context.attempt.as_ref()?;
+    Some((context.generation.upstream_meter(attempt.endpoint.upstream)?, attempt))
 }
 
 fn upstream_name(context: &Context) -> Option<&str> {

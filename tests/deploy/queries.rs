@@ -11,7 +11,8 @@ fn known() -> BTreeMap<String, BTreeSet<String>> {
     let set = |labels: &[&str]| labels.iter().chain(&["job", "instance"]).map(|label| (*label).to_owned()).collect();
     let mut known = BTreeMap::new();
     for metric in METRICS {
-        let labels: BTreeSet<String> = set(metric.labels);
+        let names: Vec<&str> = metric.labels.iter().map(|label| label.name).collect();
+        let labels: BTreeSet<String> = set(&names);
         if metric.kind == MetricKind::Histogram {
             let with_bound: BTreeSet<String> = labels.iter().cloned().chain(["le".to_owned()]).collect();
             known.insert(format!("{}_bucket", metric.name), with_bound);
