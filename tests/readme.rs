@@ -53,7 +53,7 @@ fn blocks(page: &str) -> (Vec<Block>, Vec<&str>) {
         match line.trim_start().strip_prefix("```") {
             Some(tag) if !open => blocks.push(Block { tag: tag.to_owned(), text: String::new() }),
             Some(rest) => assert_eq!(rest, "", "a fence within a fence: {line}"),
-            None if open => blocks.last_mut().unwrap().text += &format!("{line}\n"),
+            None if open => blocks.last_mut().unwrap().text.extend([line, "\n"]),
             None => prose.push(line),
         }
         open ^= line.trim_start().starts_with("```");
