@@ -16,8 +16,8 @@ use tollgate::telemetry::METRICS;
 use tollgate::telemetry::metrics::{MetricInfo, Values};
 
 /// Names that the scene's gateway.yaml gives, and those that stand for nothing.
-const CONFIGURED: [&str; 11] =
-    ["none", "corp", "once", "again", "public", "broken", "echo", "gone", "https", "http", "api.example.test"];
+const CONFIGURED: [&str; 12] =
+    ["none", "corp", "once", "again", "public", "rare", "broken", "echo", "gone", "https", "http", "api.example.test"];
 
 /// A gateway with a Redis, on which every kind of thing has happened at least once.
 fn busy(redis: &Redis, upstream: &Upstream) -> Gateway {
