@@ -18,7 +18,8 @@ const CREDENTIALS: [&str; 5] = ["authorization", "proxy-authorization", "dpop", 
 /// CGI hands `Proxy` to a program as `HTTP_PROXY`, which its HTTP client takes for the proxy to use (CVE-2016-5385).
 const HTTPOXY: &str = "proxy";
 
-/// Headers by which proxies tell where a request came from. Nobody in front of us is believed, so a client's go.
+/// Headers by which proxies tell where a request came from. Ours go in their place: what was believed of them is in
+/// ours.
 const FORWARDING: [&str; 5] = ["forwarded", "true-client-ip", "x-client-ip", "x-cluster-client-ip", "x-request-id"];
 /// Every header that begins so speaks of the way a request took.
 const FORWARDING_PREFIX: &str = "x-forwarded";

@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 use std::fmt::Write as _;
 use std::net::IpAddr;
 
-/// Where a request came from, as we saw it ourselves.
+/// Where a request came from, as we saw it, or as proxies of ours told it.
 #[derive(Clone, Copy, Debug)]
 pub struct Origin<'r> {
     /// The client's address.
