@@ -95,6 +95,9 @@
 //! |---|---|---|
 //! | a one-time token presented twice, at once, to two replicas | one atomic claim, made last | `exactly_one_of_eight_presenters_at_two_gateways_gets_through` in `tests/scene_one_time.rs` |
 //! | the same while the store is restarted, stopped, or cut off in the middle of claims | a claim without an answer lets nobody in; what was issued before a restart is unprovable | `connections_cut_in_the_middle_let_no_token_in_twice_and_make_none_unprovable` in `tests/scene_store_faults.rs`, `a_restart_with_an_older_snapshot_lets_no_token_in_twice` in `tests/scene_store_faults.rs` |
+//! | a store that is emptied, restarted or failed over, so that spent tokens look new | the epoch: what is older than the store's memory is `replay_unprovable` | `tests/scene_store/failover.rs`, `tests/scene_store/cluster.rs`, `tests/store_sentinel.rs` |
+//! | two primaries at once, each with a claim the other lacks | `replica_acks`: a claim counts once a majority of the replicas holds it | `a_claim_counts_only_with_the_replicas_that_gateway_yaml_asks_for` in `tests/scene_store/standing.rs`, `tests/store_model.rs` |
+//! | a request made to fail half-way, so that its token is good again | a claim is given back only if no byte of the request reached an upstream | `tests/scene_store/release.rs` |
 //! | identity headers sent by the client in any spelling (CVE-2025-64484) | the firewall strips on every route, then proven values are set | `tests/scene_identity.rs` |
 //! | `/%61dmin`, `..;`, `//` past the route that guards | one canonical path or 400, matched and forwarded alike | `tests/scene_paths.rs` |
 //! | a stolen token that is still good for an hour | revoked by `jti`, `sid`, `client_id`, `sub` or issuer; judged on every use, after the verdict cache | `tests/scene_revocation.rs`, `tests/decision.rs` |

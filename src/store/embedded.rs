@@ -41,7 +41,10 @@ impl Store for EmbeddedStore {
         match self.ledger.claim(nonces, now) {
             Ok(None) => ClaimAnswer::Fresh { epoch, receipt: Receipt { nonces: nonces.to_vec(), owner: 0, epoch } },
             Ok(Some(spent)) => ClaimAnswer::Replayed { epoch, spent },
-            Err(error) => ClaimAnswer::Unknown(error),
+            Err(error) => {
+                self.observer.store_failed(error.label());
+                ClaimAnswer::Unknown(error)
+            }
         }
     }
 

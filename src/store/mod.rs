@@ -198,8 +198,13 @@ pub trait Store: Send + Sync {
         Err(StoreError::Full)
     }
 
-    /// Whether the store answers at present, for readiness and metrics.
+    /// Whether the store, all of it, answers at present and can be relied on: for status and metrics.
     fn condition(&self) -> Result<(), StoreError>;
+
+    /// Whether a part of it does: a cluster that lost a shard goes on serving by the others. For readiness.
+    fn serves_some(&self) -> bool {
+        self.condition().is_ok()
+    }
 
     /// The beginning of the store's unbroken memory, once known.
     fn epoch(&self) -> Option<UnixTime>;

@@ -13,6 +13,7 @@ mod epoch;
 mod fault;
 mod fleet;
 mod flight;
+mod guard;
 mod info;
 mod keys;
 mod lane;
@@ -182,6 +183,10 @@ impl Store for RedisStore {
 
     fn condition(&self) -> Result<(), StoreError> {
         self.inner.fleet.condition()
+    }
+
+    fn serves_some(&self) -> bool {
+        self.inner.fleet.serves_some()
     }
 
     fn epoch(&self) -> Option<UnixTime> {
