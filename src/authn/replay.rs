@@ -5,7 +5,7 @@ use crate::clock::UnixTime;
 use crate::issuer::IssuerProfile;
 use crate::observe::{ClaimResult, Observer};
 use crate::store::{ClaimAnswer, IfUnknown, Ledger, MAX_USES, Nonce, NonceKey, Receipt, Store, StoreError};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 /// The mode's name in metrics where only a proof is claimed.
@@ -127,6 +127,8 @@ pub struct Demand {
     has_proof: bool,
     /// When the oldest of what is claimed was made.
     issued_at: UnixTime,
+    /// When the newest was.
+    newest: UnixTime,
     leeway: Duration,
     mode: &'static str,
 }
@@ -155,8 +157,10 @@ pub fn demand(
     // and a client makes a new one for each request.
     let claimed = [proof, token].into_iter().flatten();
     let issued_at = claimed.clone().map(|(_, issued_at)| issued_at).min();
+    let newest = claimed.clone().map(|(_, issued_at)| issued_at).max();
     let nonces = claimed.map(|(nonce, _)| nonce).collect();
-    Ok(issued_at.map(|issued_at| Demand { nonces, has_proof, issued_at, leeway, mode }))
+    let dates = issued_at.zip(newest);
+    Ok(dates.map(|(issued_at, newest)| Demand { nonces, has_proof, issued_at, newest, leeway, mode }))
 }
 
 /// The token's own nonce, and when it was issued.
@@ -186,19 +190,29 @@ fn proof_nonce(proof: &ProofUse) -> (Nonce, UnixTime) {
 pub struct ReplayGuard {
     store: Arc<dyn Store>,
     local: Ledger,
+    /// Since when another process accepts claims that this one's store does not see.
+    handed_over: OnceLock<UnixTime>,
 }
 
 impl ReplayGuard {
     /// A guard on `store`, with a table of at most `local_entries` for routes that are `local` on its loss.
     #[must_use]
     pub fn new(store: Arc<dyn Store>, local_entries: usize) -> Self {
-        Self { store, local: Ledger::new(local_entries) }
+        Self { store, local: Ledger::new(local_entries), handed_over: OnceLock::new() }
     }
 
     /// The store behind the guard.
     #[must_use]
     pub fn store(&self) -> &Arc<dyn Store> {
         &self.store
+    }
+
+    /// Leaves everything issued after `at` to another process, whose memory begins no earlier than that.
+    ///
+    /// It refuses what is older, and this one what is newer, so that nothing is accepted by both. `on_loss` does not
+    /// matter: this is no loss.
+    pub fn leave_to_successor(&self, at: UnixTime) {
+        let _ = self.handed_over.set(at);
     }
 
     /// Claims what `demand` names, in one atomic step.
@@ -209,6 +223,9 @@ impl ReplayGuard {
         now: UnixTime,
         observer: &dyn Observer,
     ) -> Result<NotReplayed, ReplayRefusal> {
+        if self.handed_over.get().is_some_and(|at| demand.newest > at.plus(demand.leeway)) {
+            return Err(ReplayRefusal::StoreLost(StoreError::HandedOver));
+        }
         let if_unknown = if on_loss == OnLoss::Closed { IfUnknown::GiveBack } else { IfUnknown::Keep };
         let answer = self.store.claim(&demand.nonces, now, if_unknown).await;
         let result = match &answer {

@@ -34,6 +34,23 @@
 //! in `GET /api/status`. Addresses, threads, the store and time-outs need a restart: `needs_restart` names them, and
 //! everything else is applied.
 //!
+//! **Ending.** SIGTERM: `/readyz` and `/.tollgate/healthz` answer 503 and every answer asks its client to leave, while
+//! requests are still served for `drain_delay`, so that balancers have noticed; then nobody is let in, and the process ends
+//! with its last request, at the latest after `shutdown_grace`. SIGINT ends at once, in the middle of that too.
+//!
+//! **Upgrading.** `tollgate run --upgrade`, with the same `server.runtime_dir`: the new process reads its configuration and
+//! its keys, takes the listening sockets through `upgrade.sock` there (only the same user may, or root), and begins in the
+//! moment in which the old one stops; connections wait in the system meanwhile. Whatever fails before that moment leaves
+//! the old one serving. It ends with its last connection, at the latest after `shutdown_grace`: idle ones get one more
+//! answer, which asks them to leave; what is open longer, a WebSocket for instance, is cut. Two gateways on one machine need
+//! a directory each. With the embedded store the new process refuses one-time tokens and proofs made before it began
+//! (`replay_unprovable`) and the old one those made after (`store_unavailable`), so that none is accepted by both; rates
+//! and lock-outs begin anew. A file of revocations is read by both to the end. With Redis nothing of this is noticed.
+//!
+//! **systemd.** `Type=notify` and `ExecReload=/bin/kill -HUP $MAINPID` are enough; `Type=notify-reload` works too. For
+//! upgrades start the new process inside the unit, as another reload command does (`/bin/sh -c 'tollgate run -c … --upgrade
+//! &'`): the old process names it by `MAINPID`, so that `NotifyAccess=main` will do.
+//!
 //! **Rotating an issuer's keys.** Publish the new key beside the old one, wait longer than `fetch.refresh`, sign with it,
 //! and take the old one away when its last token has expired. A key that is used too early is found all the same: a token
 //! that names an unknown key has the set fetched again, within `fetch.cooldown`. `POST /api/keys/refresh` does it now.
