@@ -231,3 +231,15 @@ fn a_condition_judges_what_the_upstream_gets() {
     }
     assert!(scene.upstream.requests().iter().all(|request| request.target != "/accounts/spoofed"));
 }
+
+#[test]
+fn a_trace_tells_no_client_what_only_the_upstream_is_told() {
+    let scene = scene();
+    let bearer = scene.bearer();
+    let answer = scene.gateway.client().request("TRACE", "/orders/trace", &[("Authorization", &bearer)], b"");
+    assert_eq!(answer.status, 405, "{}", answer.text());
+    let authorization = format!("Authorization: {bearer}");
+    let answer = scene.gateway.client().curl("/orders/trace", &["-X", "TRACE", "-H", &authorization]);
+    assert_eq!(answer.status, 405, "{}", answer.text());
+    assert!(scene.upstream.requests().iter().all(|request| request.target != "/orders/trace"));
+}
