@@ -97,6 +97,9 @@
 //! `dpop.nonce: required` and several replicas, give all of them one `server.dpop_nonce_key`: 32 random bytes or more. A
 //! new key costs every client one more round trip, and nothing else.
 //!
+//! **The log.** It is written by a thread of its own. Where its reader stops, requests go on: at most 8 MiB of lines wait,
+//! further ones are lost, and the log says how many once it is read again.
+//!
 //! **Client certificates.** `crl` must hold a current list of every authority that issues certificates: where it is
 //! missing or out of date, every certificate of that authority is refused. Where every authority's own issuer stands in
 //! `ca` and has its list there too (a root is its own issuer), authorities between are looked up as well; `check` names

@@ -287,6 +287,7 @@ impl Inner {
         }
     }
 
+    /// Looks, and writes nothing: a memory whose epoch would have to be settled first can't vouch for anything yet.
     async fn peek(self: &Arc<Self>, nonces: &[Nonce], now: UnixTime) -> Result<ClaimAnswer, StoreError> {
         let (mut epoch, mut doubt, mut before) = (UnixTime::default(), None, 0);
         let mut spent = self.recent.spent(nonces, now);
