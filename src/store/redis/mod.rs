@@ -297,11 +297,14 @@ impl Inner {
             let look = async {
                 let answers = session.lane().send(claim::look(&self.keys, group, part)).await?;
                 let looked = claim::looked(part, answers)?;
-                let beside = self.epoch_beside(&session, group, looked.record.as_deref()).await?;
-                Ok((looked.spent.map(|place| before + place), beside))
+                let record = looked.record.as_deref().and_then(epoch::Record::parse);
+                let sound = record.filter(|it| it.run == session.run() && self.memory.accepts(group, it.epoch));
+                Ok((looked.spent.map(|place| before + place), sound.map(|record| record.epoch)))
             };
             let (seen, beside) = look.await.map_err(|fault: Fault| fault.error)?;
-            (spent, epoch, doubt) = (spent.max(seen), epoch.max(beside), doubt.or_else(|| session.doubt()));
+            let unsettled = beside.is_none().then_some(StoreError::Refused);
+            doubt = doubt.or_else(|| session.doubt()).or(unsettled);
+            (spent, epoch) = (spent.max(seen), epoch.max(beside.unwrap_or_default()));
             before += part.len();
         }
         Ok(match (spent, doubt) {
