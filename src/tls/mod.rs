@@ -4,8 +4,10 @@ pub mod certificate;
 pub mod client_certificates;
 pub mod handshake;
 pub mod settings;
+pub mod staple;
 
 pub use certificate::{Certificate, CertificateError, CertificateTable};
 pub use client_certificates::{ClientCertificateMode, ClientCertificates, ClientCertificatesError};
 pub use handshake::{Handshake, HandshakeResult, OnHandshake, SharedTerms, Terms, TlsSetupError};
 pub use settings::{TlsSettings, TlsVersion, UnknownSni};
+pub use staple::{OcspStaple, StapleFault};
