@@ -145,6 +145,7 @@ impl Reloader {
         self.token.store(settings.admin.token.clone().map(Arc::new));
         logs::set_level(settings.log.level);
         let shared = &self.live.shared;
+        generation.upstreams.succeed(&shared.generation.load().upstreams);
         generation.upstreams.keep();
         shared.generation.store(Arc::new(generation));
         shared.metrics.forget_measured();

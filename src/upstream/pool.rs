@@ -40,7 +40,8 @@ struct Target {
     number: usize,
     /// `None` until its endpoint's name was resolved for the first time.
     address: Option<SocketAddr>,
-    standing: Standing,
+    /// Shared with the target of the generation before, where that is the same: what is known of it stays known.
+    standing: Arc<Standing>,
 }
 
 /// Why an attempt failed, as far as the standing of its target is concerned.
@@ -70,7 +71,7 @@ impl Pool {
         let terms = settings.endpoints.iter().map(|endpoint| Terms::new(&settings, endpoint, generation));
         let terms: Vec<Terms> = terms.collect::<Result<_, UpstreamError>>()?;
         let target = |(number, terms): (usize, &Terms)| {
-            Arc::new(Target { number, address: terms.fixed_address(), standing: Standing::default() })
+            Arc::new(Target { number, address: terms.fixed_address(), standing: Arc::default() })
         };
         Ok(Self {
             name: Arc::clone(&settings.name),
@@ -82,6 +83,29 @@ impl Pool {
             settings: Arc::new(settings),
             resolver,
         })
+    }
+
+    /// Goes on from `before`, the pool of the same name in the generation before: an endpoint that stands in both keeps
+    /// its addresses and what is known of them. Where the health checks differ, they begin anew.
+    pub(super) fn inherit(&self, before: &Self) {
+        if self.settings.health != before.settings.health {
+            return;
+        }
+        let (own, known) = (self.targets.load(), before.targets.load());
+        let mut targets = Vec::new();
+        for (endpoint, terms) in self.terms.iter().enumerate() {
+            let same = before.terms.iter().position(|old| old.endpoint == terms.endpoint);
+            let kept = known.iter().filter(|target| Some(before.endpoint_of(target.number)) == same);
+            let kept = kept.filter_map(|target| Some((target.address?, Arc::clone(&target.standing))));
+            let before = targets.len();
+            targets.extend(
+                kept.map(|(address, standing)| Arc::new(Target { standing, ..self.new_target(endpoint, address) })),
+            );
+            if targets.len() == before {
+                targets.extend(own.iter().filter(|target| self.endpoint_of(target.number) == endpoint).cloned());
+            }
+        }
+        self.targets.store(Arc::new(targets));
     }
 
     /// The name in gateway.yaml and in metrics.
@@ -281,7 +305,7 @@ impl Pool {
 
     fn new_target(&self, endpoint: usize, address: SocketAddr) -> Target {
         let number = self.numbered.fetch_add(1, Ordering::Relaxed) * self.terms.len() + endpoint;
-        Target { number, address: Some(address), standing: Standing::default() }
+        Target { number, address: Some(address), standing: Arc::default() }
     }
 
     fn is_resolved(&self, endpoint: usize) -> bool {
@@ -367,6 +391,34 @@ mod tests {
         assert_eq!((pool.choose(None, true), pool.choose(None, false)), (None, None));
         pool.answered(0);
         assert_eq!(pool.choose(None, true), Some(0));
+    }
+
+    #[tokio::test]
+    async fn what_is_known_of_an_endpoint_outlives_its_generation() {
+        let (old, resolver) = pool(&["10.0.0.1", "b.test", "10.0.0.3"], Balance::RoundRobin);
+        resolver.tell(&["10.0.0.2:80"]);
+        let (named, _) = old.peer(1).await.unwrap();
+        fail(&old, 0, Fault::Broken);
+        fail(&old, named, Fault::Broken);
+        let (new, _) = pool(&["10.0.0.4", "b.test", "10.0.0.1"], Balance::RoundRobin);
+        new.inherit(&old);
+        assert_eq!(addresses(&new), ["10.0.0.4:80", "10.0.0.2:80", "10.0.0.1:80"], "no name is asked for once more");
+        assert_eq!(new.endpoints().map(|(_, well)| well).collect::<Vec<_>>(), [true, false, false]);
+        assert!((0..4).all(|_| new.choose(None, true) == Some(0)));
+        // What requests that began before find out holds for those that begin now.
+        old.answered(named);
+        assert_eq!(new.endpoints().map(|(_, well)| well).collect::<Vec<_>>(), [true, true, false]);
+    }
+
+    #[test]
+    fn other_health_checks_begin_anew() {
+        let (old, _) = pool(&["10.0.0.1", "10.0.0.2"], Balance::RoundRobin);
+        fail(&old, 0, Fault::Broken);
+        let settings =
+            UpstreamSettings { health: Some(HealthChecks::new("/other")), ..UpstreamSettings::clone(&old.settings) };
+        let new = Pool::new(settings, 2, Arc::clone(&old.resolver)).unwrap();
+        new.inherit(&old);
+        assert_eq!(new.endpoints().map(|(_, well)| well).collect::<Vec<_>>(), [true, true]);
     }
 
     #[test]
