@@ -104,7 +104,8 @@ impl Word {
             return Err(StapleFault::Unanswered);
         }
         let response = response.basic().map_err(|_| StapleFault::Unreadable)?;
-        let known = |certificate: &Arc<Certificate>| authority(certificate).map(|of| (Arc::clone(certificate), of.clone()));
+        let known =
+            |certificate: &Arc<Certificate>| authority(certificate).map(|of| (Arc::clone(certificate), of.clone()));
         let known: Vec<_> = certificates.iter().filter_map(known).collect();
         if known.is_empty() {
             return Err(StapleFault::AuthorityUnknown);
