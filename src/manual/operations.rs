@@ -100,6 +100,11 @@
 //! **The log.** It is written by a thread of its own. Where its reader stops, requests go on: at most 8 MiB of lines wait,
 //! further ones are lost, and the log says how many once it is read again.
 //!
+//! **Stapling.** Let a timer fetch the response, `openssl ocsp -issuer ca.pem -cert edge.pem -url … -respout edge.ocsp`, and
+//! rename it into place: the change is seen. The chain must hold the certificate of the authority after the server's own.
+//! What is about another certificate, not signed by its authority, not good or not in its time is not stapled; `check` and
+//! the log say so.
+//!
 //! **Client certificates.** `crl` must hold a current list of every authority that issues certificates: where it is
 //! missing or out of date, every certificate of that authority is refused. Where every authority's own issuer stands in
 //! `ca` and has its list there too (a root is its own issuer), authorities between are looked up as well; `check` names
