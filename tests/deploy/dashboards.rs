@@ -29,7 +29,7 @@ fn the_json_is_what_the_script_writes() {
 #[test]
 fn grafanas_own_model_knows_every_field() {
     let mut model = judge("judges/venv/bin/python");
-    passes(model.arg("tests/judges/dashboards.py").args(DASHBOARDS.map(|name| path(name))));
+    passes(model.arg("tests/judges/dashboards.py").args(DASHBOARDS.map(path)));
     let faulty = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(faulty.path(), read(&path("health")).replace("\"gridPos\"", "\"gridPosition\"")).unwrap();
     let (passed, said) = verdict(judge("judges/venv/bin/python").arg("tests/judges/dashboards.py").arg(faulty.path()));
