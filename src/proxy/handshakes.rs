@@ -103,6 +103,9 @@ mod tests {
             counted.fetch_add(1, Ordering::AcqRel);
         });
         assert_eq!(client.read(&mut [0; 1]).await.unwrap(), 0);
+        while late.load(Ordering::Acquire) == 0 {
+            tokio::task::yield_now().await;
+        }
         assert!(handshakes.lock().sockets.is_empty());
     }
 
@@ -112,15 +115,23 @@ mod tests {
         let (client, server) = UnixStream::pair().unwrap();
         let handshakes = Arc::new(Handshakes::default());
         let socket = server.as_raw_fd();
-        let first = handshakes.begin(socket, Duration::from_secs(1), || panic!("the first was over"));
+        let late = Arc::new(AtomicUsize::new(0));
+        let count = |late: &Arc<AtomicUsize>| {
+            let late = Arc::clone(late);
+            move || {
+                late.fetch_add(1, Ordering::AcqRel);
+            }
+        };
+        let first = handshakes.begin(socket, Duration::from_secs(1), count(&late));
         first.over();
-        let _second = handshakes.begin(socket, Duration::from_secs(3600), || panic!("the second has time"));
+        let _second = handshakes.begin(socket, Duration::from_secs(3600), count(&late));
         tokio::time::advance(Duration::from_secs(60)).await;
         tokio::task::yield_now().await;
         first.over();
         assert_eq!(handshakes.lock().sockets.len(), 1, "the end of one is not the end of its successor");
         handshakes.complete(socket);
         assert!(handshakes.lock().sockets.is_empty());
+        assert_eq!(late.load(Ordering::Acquire), 0);
         assert_eq!(client.try_read(&mut [0; 1]).unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
     }
 }

@@ -14,9 +14,9 @@ use row::{Expect, Heard, Row};
 use std::collections::BTreeSet;
 
 /// The gateway under attack, and what stands behind it.
-pub struct World {
-    pub gateway: Gateway,
-    pub upstream: Upstream,
+struct World {
+    gateway: Gateway,
+    upstream: Upstream,
 }
 
 impl World {
@@ -42,7 +42,7 @@ impl World {
     }
 
     /// Checks that the upstream has heard exactly `heard` since it was last asked.
-    pub fn heard(&self, heard: Option<&Heard>) -> Result<(), String> {
+    fn heard(&self, heard: Option<&Heard>) -> Result<(), String> {
         let requests = self.upstream.take();
         match (heard, requests.as_slice()) {
             (None, []) => Ok(()),
@@ -53,7 +53,7 @@ impl World {
 }
 
 /// What the upstream heard, in short.
-pub fn told(requests: &[Recorded]) -> String {
+fn told(requests: &[Recorded]) -> String {
     let one = |request: &Recorded| {
         let head = request.raw_head.escape_ascii().to_string();
         format!("{head}{}", request.body.escape_ascii())

@@ -10,10 +10,10 @@ use crate::row::Expect;
 use wire::{End, Wire};
 
 /// Sends the frames of `row`, and checks what became of them.
-pub fn attack(world: &World, row: &Frames) -> Result<(), String> {
+pub(crate) fn attack(world: &World, row: &Frames) -> Result<(), String> {
     let mut wire = Wire::open(&world.gateway, row.preface).map_err(|fault| format!("connect: {fault}"))?;
     // A gateway that has seen enough may close before everything is sent.
-    let _ = wire.send(&row.frames);
+    let _ = wire.send(&row.bytes);
     match (&row.expect, wire.end()) {
         (Expect::Refused(status), End::Status(found)) if found == *status => world.heard(None),
         (Expect::Cut(_) | Expect::Unheard, End::Reset | End::Closed) => world.heard(None),

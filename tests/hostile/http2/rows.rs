@@ -9,7 +9,7 @@ use crate::row::{Heard, got};
 pub struct Frames {
     pub name: &'static str,
     pub preface: &'static [u8],
-    pub frames: Vec<u8>,
+    pub bytes: Vec<u8>,
     pub expect: Expect,
 }
 
@@ -28,7 +28,7 @@ const NOWHERE: [(&[u8], &[u8]); 4] =
 
 fn row(name: &'static str, frames: Vec<u8>, expect: Expect) -> Frames {
     let settings = frame(SETTINGS, 0, 0, b"");
-    Frames { name, preface: PREFACE, frames: [settings, frames].concat(), expect }
+    Frames { name, preface: PREFACE, bytes: [settings, frames].concat(), expect }
 }
 
 /// One request without a body, of exactly these fields.
@@ -190,7 +190,7 @@ fn frames() -> Vec<Frames> {
         [opened, frame(RST_STREAM, 0, stream, &[0, 0, 0, 8])].concat()
     };
     let reset = (0..3000).flat_map(|n| reset(2 * n + 1)).collect();
-    let preface = |name, preface| Frames { name, preface, frames: Vec::new(), expect: CUT };
+    let preface = |name, preface| Frames { name, preface, bytes: Vec::new(), expect: CUT };
     vec![
         preface("another preface", b"PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n"),
         preface("a request of HTTP/1 for a preface", b"GET /public/x HTTP/1.1\r\nHost: api.example.test\r\n\r\n"),
