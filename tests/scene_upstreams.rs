@@ -194,6 +194,36 @@ fn a_one_time_request_that_was_sent_is_never_sent_again() {
 }
 
 #[test]
+fn a_one_time_request_is_sent_once_without_its_store_too() {
+    let (issuer, mut redis) = (issuer(), common::Redis::start());
+    let sent = std::sync::Arc::new(AtomicUsize::new(0));
+    let breaking = || {
+        let sent = std::sync::Arc::clone(&sent);
+        Upstream::start_with(move |_| {
+            sent.fetch_add(1, Ordering::AcqRel);
+            panic!("the endpoint breaks down")
+        })
+    };
+    let upstreams = [breaking(), breaking()];
+    let yaml = format!("endpoints: [\"{}\", \"{}\"]\nretries: 3", upstreams[0].url(), upstreams[1].url());
+    let once = |policy: &str| {
+        format!(
+            "name: once-{policy}\nmatch: {{ path: /{policy} }}\nupstream: pool\n\
+             access: {{ issuers: [corp], replay: once, on_loss: {policy} }}"
+        )
+    };
+    let gateway = gateway(&issuer, &yaml).redis(&redis).route(&once("local")).route(&once("open")).start();
+    redis.kill();
+    for path in ["/local", "/open"] {
+        let answer = gateway.client().get(path, Some(&issuer.token("alice")));
+        assert_eq!(answer.status, 502, "{path}: {}", answer.text());
+        assert_eq!(sent.swap(0, Ordering::AcqRel), 1, "{path}");
+    }
+    assert_eq!(gateway.client().get("/other", None).status, 502);
+    assert!(sent.load(Ordering::Acquire) > 1, "what spends nothing is tried elsewhere");
+}
+
+#[test]
 fn an_endpoint_that_fails_its_health_checks_gets_no_requests() {
     let sick = std::sync::Arc::new(AtomicBool::new(false));
     let health = std::sync::Arc::clone(&sick);

@@ -13,7 +13,11 @@
 //! (plus `leeway`) are accepted. Clients fetch a new token on 401 anyway. With Redis the memory outlives the gateway.
 //!
 //! **`store_unavailable`.** The store did not answer within `store.redis.timeout`, and the route is `closed`. `/readyz`
-//! and `tollgate_store_degraded` show it. Routes without `replay` are not affected.
+//! and `tollgate_store_degraded` show it, and `GET /api/status` says under `store` what is wrong and since when the store
+//! remembers. Routes without `replay` are not affected. A store that answers but can't be relied on counts as lost too:
+//! one that may evict keys (set `maxmemory-policy noeviction`), whose clock is more than 30 s from ours, or that has
+//! fewer replicas than `replica_acks`. Each is told once in the log when it begins and once when it ends; so is a memory
+//! that is four fifths full. While a cluster has lost a part, `/readyz` says so and stays ready for the rest.
 //!
 //! **Redis behind Sentinels, and Redis Cluster.** `store.redis.sentinel` names the Sentinels and the name under which
 //! they watch the primary; `username`, `password` and TLS are used for them and for the servers. `store.redis.cluster`
@@ -80,7 +84,9 @@
 //! refused within a minute gets 429 for the next ones.
 //!
 //! **A list that may be out of date.** `tollgate_revocation_age_seconds` grows while a replica can't hear the store.
-//! Past `store.revocation_max_stale` routes with `revocation: required` answer 503, others go on by what they know.
+//! Past `store.revocation_max_stale` routes with `revocation: required` answer 503, others go on by what they know. A
+//! replica that could not read the list since its start knows nothing: every guarded route answers 503, and `/readyz`
+//! too, until Redis has answered once. So don't restart replicas while Redis is away.
 //! Redis needs nothing set up; a user with restricted rights needs `+hget +hmget +hset +hincrby +zadd +zscan
 //! +zremrangebyscore +publish +subscribe +eval +evalsha +time` on `~PREFIX*` and the channels `&PREFIX:*`.
 //!
@@ -93,5 +99,6 @@
 //! new key costs every client one more round trip, and nothing else.
 //!
 //! **Client certificates.** `crl` must hold a current list of every authority that issues certificates: where it is
-//! missing or out of date, every certificate of that authority is refused. A revocation acts on handshakes: a
-//! connection that stands keeps the certificate it was opened with, for as long as it lasts.
+//! missing or out of date, every certificate of that authority is refused. Where every authority's own issuer stands in
+//! `ca` and has its list there too (a root is its own issuer), authorities between are looked up as well; `check` names
+//! what lacks. A connection that stands keeps its certificate only as long as a handshake would accept it.

@@ -1,6 +1,7 @@
 //! The handshake: which certificate answers, and what the request later learns of its connection.
 
-use super::client_certificates::{self, ClientCertificates};
+use super::client_certificates::ClientCertificates;
+use super::presented::PresentedCertificate;
 use super::{Certificate, CertificateTable, TlsSettings, TlsVersion, UnknownSni};
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
@@ -19,8 +20,8 @@ pub struct Handshake {
     pub listener: usize,
     /// The server name the client asked for (RFC 6066 §3), lower-case, without a trailing dot.
     pub server_name: Option<Arc<str>>,
-    /// SHA-256 of the client's certificate, where the listener asks for one and it was verified.
-    pub client_certificate: Option<[u8; 32]>,
+    /// The client's certificate, where the listener asks for one and it was verified.
+    pub client_certificate: Option<Arc<PresentedCertificate>>,
 }
 
 /// How a handshake ended, as counted in `tollgate_tls_handshakes_total`.
@@ -69,6 +70,11 @@ impl Terms {
             unknown_sni: settings.unknown_sni,
             clients: settings.client_certificates.clone(),
         }
+    }
+
+    /// What clients must show; `None`: they are not asked for a certificate.
+    pub(super) fn clients(&self) -> Option<&ClientCertificates> {
+        self.clients.as_deref()
     }
 
     /// The terms of `settings` for a listener that began with these. Whether clients are asked for a certificate can't
@@ -160,7 +166,8 @@ impl TlsAccept for Chooser {
         let canonical = |name: &str| Arc::from(name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase());
         let server_name = ssl.servername(NameType::HOST_NAME).map(canonical);
         let asked = self.terms.load().clients.is_some();
-        let client_certificate = asked.then(|| client_certificates::verified_digest(ssl)).flatten();
+        let presented = asked.then(|| PresentedCertificate::of(ssl, &self.terms)).flatten();
+        let client_certificate = presented.map(Arc::new);
         Some(Arc::new(Handshake { listener: self.listener, server_name, client_certificate }))
     }
 }
