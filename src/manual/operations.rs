@@ -80,7 +80,8 @@
 //! id is one of the issuer's `audiences`. A notice with a `sid` ends that session, and only tokens that carry `sid` are
 //! of one: where access tokens have none, have the provider leave it out of its notices, which then end everything the
 //! user had. Set `max_lifetime`: without it nobody can say when the last token has expired, and a log-out is kept for
-//! 30 days. A refused notice is answered 400; why stands in the log.
+//! 30 days. A refused notice is answered 400; why stands in the log. A client of which sixty were
+//! refused within a minute gets 429 for the next ones.
 //!
 //! **A list that may be out of date.** `tollgate_revocation_age_seconds` grows while a replica can't hear the store.
 //! Past `store.revocation_max_stale` routes with `revocation: required` answer 503, others go on by what they know. A

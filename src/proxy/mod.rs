@@ -13,6 +13,7 @@ mod failure;
 mod generation;
 mod grpc;
 mod guard;
+mod handshakes;
 mod hasty;
 mod healthz;
 mod ingress;
