@@ -35,6 +35,7 @@ pub(super) struct Session {
     portion: AtomicUsize,
     evicting: AtomicBool,
     alone: AtomicBool,
+    unsettled: AtomicBool,
     clock_offset: AtomicI64,
     crowded: AtomicBool,
 }
@@ -46,6 +47,8 @@ pub(super) enum Scope {
     All,
     /// Some, in turn; all of them if anything looks odd.
     Some,
+    /// The one that is given, because a claim found its record odd.
+    One,
 }
 
 impl Session {
@@ -63,6 +66,7 @@ impl Session {
             portion: AtomicUsize::new(0),
             evicting: AtomicBool::new(false),
             alone: AtomicBool::new(false),
+            unsettled: AtomicBool::new(false),
             clock_offset: AtomicI64::new(0),
             crowded: AtomicBool::new(false),
         };
@@ -110,11 +114,22 @@ impl Session {
         self.turn(&self.lanes)
     }
 
-    /// The next connection in turn for claims.
-    pub(super) fn claim_lane(&self) -> Lane {
-        // Without replicas to wait for, a claim is made all the same, and answered with that doubt.
-        let alone = self.committing.is_empty() || self.alone.load(Ordering::Relaxed);
-        self.turn(if alone { &self.lanes } else { &self.committing })
+    /// The next connection in turn for claims, and why nothing that is claimed on it counts, if so.
+    pub(super) fn claim_lane(&self) -> (Lane, Option<StoreError>) {
+        if self.committing.is_empty() {
+            (self.turn(&self.lanes), None)
+        } else if self.alone.load(Ordering::Relaxed) {
+            // Without replicas to wait for, a claim is made all the same, and answered with that doubt: even if they come
+            // before its answer does.
+            (self.turn(&self.lanes), Some(StoreError::Unreplicated))
+        } else {
+            (self.turn(&self.committing), None)
+        }
+    }
+
+    /// Whether it is not yet said since when this primary has not forgotten, because too few replicas follow it.
+    pub(super) fn is_unsettled(&self) -> bool {
+        self.unsettled.load(Ordering::Acquire)
     }
 
     fn turn(&self, lanes: &[Lane]) -> Lane {
@@ -128,9 +143,11 @@ impl Session {
     }
 
     /// Asks the server who it is now, settles the epochs of `groups`, and takes note of its clock and its policy.
-    pub(super) async fn probe(&self, inner: &Inner, groups: &[u16], scope: Scope) -> Result<(), OpenError> {
+    /// `false`: some are not settled yet, because too few replicas follow this primary.
+    pub(super) async fn probe(&self, inner: &Inner, groups: &[u16], scope: Scope) -> Result<bool, OpenError> {
         let (mut lane, known) = (self.lane(), self.replication());
-        let looked_at = if scope == Scope::All { groups.to_vec() } else { self.portion(groups) };
+        let some = scope == Scope::Some && !self.is_unsettled();
+        let looked_at = if some { self.portion(groups) } else { groups.to_vec() };
         let before = inner.clock.now();
         let (facts, store_time, mut odd) = ask(&mut lane, inner, &looked_at).await?;
         let wall = inner.clock.now();
@@ -142,16 +159,27 @@ impl Session {
         if looked_at.len() < groups.len() && (moved || !odd.is_empty()) {
             odd = ask(&mut lane, inner, groups).await?.2;
         }
+        // The replicas that a claim must wait for may still follow another primary, which then goes on making claims that
+        // count. What it makes is over when they have come over to this one: only then does the epoch begin.
+        if facts.replicas < inner.settings.replica_acks && !odd.is_empty() {
+            self.unsettled.store(true, Ordering::Release);
+            return Ok(false);
+        }
         let replication = (!facts.promoted && !known.is_empty()).then_some(known.as_str());
         inner.settle(&mut lane, &odd, &facts, Knowledge { wall, replication }).await?;
+        if scope != Scope::One {
+            self.unsettled.store(false, Ordering::Release);
+        }
         self.replication.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&facts.replication);
         self.evicted.store(facts.evicted_keys, Ordering::Relaxed);
-        Ok(())
+        Ok(true)
     }
 
     /// Settles the epoch of one group because a claim found no record of this server in it.
     pub(super) async fn settle(&self, inner: &Inner, group: u16) -> Result<UnixTime, Fault> {
-        self.probe(inner, &[group], Scope::All).await.map_err(OpenError::as_fault)?;
+        if !self.probe(inner, &[group], Scope::One).await.map_err(OpenError::as_fault)? {
+            return Err(Fault { error: StoreError::Unreplicated, maybe_done: true, broken: false });
+        }
         inner.memory.epoch(group).ok_or(Fault::NONSENSE)
     }
 
