@@ -6,10 +6,14 @@
 //! - [`reasons`] – the closed list of refusals
 //! - [`operations`] – what the operator of a gateway does, and in which order
 //! - [`alerts`] – what each alert means, and what to do
+//! - [`store`] – what each failure of the store means and costs
+//! - [`sizing`] – how large the store must be
 
 pub mod alerts;
 pub mod defaults;
 pub mod operations;
 pub mod reasons;
+pub mod sizing;
+pub mod store;
 pub mod threats;
 pub mod way;
