@@ -5,8 +5,9 @@
 
 use super::edition::Settings;
 use crate::admin::AdminSettings;
-use crate::config::RevocationSettings;
+use crate::config::{RevocationSettings, StoreSettings};
 use crate::proxy::{ListenerKind, ListenerSettings, ServerSettings};
+use crate::store::{RedisSettings, Servers};
 use crate::telemetry::LogSettings;
 use crate::tls::TlsSettings;
 
@@ -17,7 +18,7 @@ pub(super) fn needs_restart(started: &Settings, now: &Settings) -> Vec<String> {
     let LogSettings { level: _, target: _ } = log;
     let mut keys = all_listeners(listeners, &now.listeners);
     keys.extend(of_admin(admin, &now.admin));
-    keys.extend((*store != now.store).then(|| "store".to_owned()));
+    keys.extend(of_store(store, &now.store));
     keys.extend(of_revocations(revocations, &now.revocations));
     keys.extend(of_server(server, &now.server));
     keys.extend((*verdicts != now.verdicts).then(|| "server.verdict_cache".to_owned()));
@@ -37,6 +38,51 @@ fn of_admin(started: &AdminSettings, now: &AdminSettings) -> Vec<String> {
     ])
 }
 
+fn of_store(started: &StoreSettings, now: &StoreSettings) -> Vec<String> {
+    match (started, now) {
+        (StoreSettings::Embedded { max_entries }, StoreSettings::Embedded { max_entries: now }) => {
+            differing(&[("store.embedded.max_entries", max_entries != now)])
+        }
+        (StoreSettings::Redis(started), StoreSettings::Redis(now)) => of_redis(started, now),
+        (StoreSettings::Embedded { .. }, StoreSettings::Redis(_))
+        | (StoreSettings::Redis(_), StoreSettings::Embedded { .. }) => differing(&[("store", true)]),
+    }
+}
+
+fn of_redis(started: &RedisSettings, now: &RedisSettings) -> Vec<String> {
+    // How long the claim of another replica is remembered follows from the upstreams' time-outs: too short costs a
+    // question, too long a refusal, and neither is worth a restart. How many are remembered is not configured.
+    let RedisSettings {
+        servers,
+        username,
+        password,
+        ca,
+        client_certificate,
+        timeout,
+        connections,
+        key_prefix,
+        replica_acks,
+        recent_claims: _,
+        foreign_memory: _,
+    } = started;
+    let key = match &now.servers {
+        Servers::Single(_) => "store.redis.url",
+        Servers::Cluster(_) => "store.redis.cluster",
+        Servers::Sentinel { .. } => "store.redis.sentinel",
+    };
+    differing(&[
+        (key, *servers != now.servers),
+        ("store.redis.username", *username != now.username),
+        ("store.redis.password", *password != now.password),
+        ("store.redis.ca", *ca != now.ca),
+        ("store.redis.client_certificate", *client_certificate != now.client_certificate),
+        ("store.redis.timeout", *timeout != now.timeout),
+        ("store.redis.connections", *connections != now.connections),
+        ("store.redis.key_prefix", *key_prefix != now.key_prefix),
+        ("store.redis.replica_acks", *replica_acks != now.replica_acks),
+    ])
+}
+
 fn of_revocations(started: &RevocationSettings, now: &RevocationSettings) -> Vec<String> {
     let RevocationSettings { file, max_stale } = started;
     differing(&[
@@ -52,6 +98,8 @@ fn of_server(started: &ServerSettings, now: &ServerSettings) -> Vec<String> {
         header_timeout,
         idle_timeout,
         max_header,
+        max_connections,
+        max_connections_per_client,
         drain_delay: _,
         shutdown_grace: _,
     } = started;
@@ -61,6 +109,8 @@ fn of_server(started: &ServerSettings, now: &ServerSettings) -> Vec<String> {
         ("server.header_timeout", *header_timeout != now.header_timeout),
         ("server.idle_timeout", *idle_timeout != now.idle_timeout),
         ("server.max_header", *max_header != now.max_header),
+        ("server.max_connections", *max_connections != now.max_connections),
+        ("server.max_connections_per_client", *max_connections_per_client != now.max_connections_per_client),
     ])
 }
 
@@ -82,14 +132,23 @@ fn all_listeners(started: &[ListenerSettings], now: &[ListenerSettings]) -> Vec<
 }
 
 fn one_listener(started: &ListenerSettings, now: &ListenerSettings) -> Vec<String> {
-    let ListenerSettings { name: _, address, http2, public, trusted_proxies, client_certificate_header, kind } =
-        started;
+    let ListenerSettings {
+        name: _,
+        address,
+        http2,
+        public,
+        trusted_proxies,
+        client_certificate_header,
+        proxy_protocol,
+        kind,
+    } = started;
     let mut keys = differing(&[
         ("address", *address != now.address),
         ("http2", *http2 != now.http2),
         ("public", *public != now.public),
         ("trusted_proxies", *trusted_proxies != now.trusted_proxies),
         ("client_certificate_header", *client_certificate_header != now.client_certificate_header),
+        ("proxy_protocol", *proxy_protocol != now.proxy_protocol),
     ]);
     keys.extend(match (kind, &now.kind) {
         (ListenerKind::Tls(started), ListenerKind::Tls(now)) => of_tls(started, now),
@@ -114,7 +173,6 @@ fn of_tls(started: &TlsSettings, now: &TlsSettings) -> Vec<String> {
 mod tests {
     use super::*;
     use crate::authn::VerdictBounds;
-    use crate::config::StoreSettings;
     use crate::proxy::{PublicAddress, Scheme, TrustedProxies};
     use crate::secret::Secret;
     use crate::telemetry::LogLevel;
@@ -128,6 +186,7 @@ mod tests {
             public: PublicAddress { scheme: Scheme::Http, port: 80 },
             trusted_proxies: TrustedProxies::default(),
             client_certificate_header: false,
+            proxy_protocol: false,
             kind: ListenerKind::Redirect { to },
         }
     }
@@ -167,11 +226,29 @@ mod tests {
             "listeners[http].redirect_to",
             "listeners[more]",
             "admin.address",
-            "store",
+            "store.embedded.max_entries",
             "server.threads",
         ];
         assert_eq!(needs_restart(&settings(), &now), expected);
         now.listeners = vec![];
         assert_eq!(needs_restart(&settings(), &now)[0], "listeners[http]");
+    }
+
+    #[test]
+    fn every_key_of_the_store_is_named() {
+        let redis = |change: fn(&mut RedisSettings)| {
+            let mut redis = RedisSettings::new(Servers::Single("redis://store".parse().unwrap()));
+            change(&mut redis);
+            Settings { store: StoreSettings::Redis(Box::new(redis)), ..settings() }
+        };
+        let named = |change| needs_restart(&redis(|_| {}), &redis(change));
+        assert_eq!(named(|redis| redis.replica_acks = 1), ["store.redis.replica_acks"]);
+        assert_eq!(named(|redis| redis.connections = 4), ["store.redis.connections"]);
+        assert_eq!(named(|redis| redis.password = Some(Secret::new("new".to_owned()))), ["store.redis.password"]);
+        let cluster: fn(&mut RedisSettings) =
+            |redis| redis.servers = Servers::Cluster(vec!["redis://store".parse().unwrap()]);
+        assert_eq!(named(cluster), ["store.redis.cluster"]);
+        assert_eq!(named(|redis| redis.foreign_memory = Duration::from_secs(9)), Vec::<String>::new());
+        assert_eq!(needs_restart(&settings(), &redis(|_| {})), ["store"]);
     }
 }

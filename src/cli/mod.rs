@@ -5,6 +5,7 @@ mod devkit;
 mod echo;
 mod explain;
 mod keys;
+mod metrics;
 mod quickstart;
 mod token;
 
@@ -28,6 +29,9 @@ enum Command {
         /// The configuration.
         #[arg(short, long, default_value = "gateway.yaml")]
         config: PathBuf,
+        /// Take the sockets of the process that serves now, which then drains and ends.
+        #[arg(long)]
+        upgrade: bool,
     },
     /// Validate as `run` would, warn of what is legal but weak, and print what each route asks.
     Check(check::Check),
@@ -41,6 +45,8 @@ enum Command {
     /// Make and look into dev tokens.
     #[command(subcommand)]
     Token(token::Token),
+    /// Print what the gateway counts: every metric with its labels and meaning.
+    Metrics(metrics::MetricsCommand),
     /// Print the JSON Schema of gateway.yaml.
     Schema,
 }
@@ -67,10 +73,10 @@ pub fn main() -> ExitCode {
 
 fn run(command: Command) -> anyhow::Result<Outcome> {
     match command {
-        Command::Run { config } => {
+        Command::Run { config, upgrade } => {
             let config::Reading { outcome, inputs } = config::read(&config, &config::ProcessEnvironment);
             let Some(loaded) = sound(outcome) else { return Ok(Outcome::CheckFailed) };
-            crate::app::run(loaded, inputs)?;
+            crate::app::run(loaded, inputs, upgrade)?;
             Ok(Outcome::Done)
         }
         Command::Check(command) => Ok(command.run()),
@@ -78,6 +84,7 @@ fn run(command: Command) -> anyhow::Result<Outcome> {
         Command::Quickstart(command) => command.run(),
         Command::Keys(command) => command.run(),
         Command::Token(command) => command.run(),
+        Command::Metrics(command) => command.run(),
         Command::Schema => {
             println!("{}", serde_json::to_string_pretty(&config::json_schema())?);
             Ok(Outcome::Done)

@@ -9,11 +9,15 @@ use crate::authn::token::{self, Opened, Verified};
 use crate::authn::{DpopPolicy, ProofTools};
 use crate::identity::TokenHandling;
 use crate::issuer::{IssuerId, IssuerProfile};
+use crate::limit::RateReport;
 use crate::observe::Observer;
 use crate::request::{Authority, CanonicalPath, Credential, Facts, Host, Scheme, TargetUri, credentials};
 use crate::route::{Parameters, RouteId, Routed};
 use http::HeaderValue;
 use std::sync::Arc;
+use std::time::Duration;
+
+mod throttle;
 
 /// What is known of a request so far.
 pub(super) struct Course<'c> {
@@ -26,6 +30,8 @@ pub(super) struct Course<'c> {
     issuer: Option<IssuerId>,
     scheme: Scheme,
     allow: Vec<http::Method>,
+    rate: Option<RateReport>,
+    wait: Option<Duration>,
 }
 
 impl<'c> Course<'c> {
@@ -36,8 +42,19 @@ impl<'c> Course<'c> {
         observer: &'c dyn Observer,
         trace: &'c mut Trace,
     ) -> Self {
-        let scheme = Scheme::Bearer;
-        Self { snapshot, memory, facts, observer, trace, route: None, issuer: None, scheme, allow: Vec::new() }
+        Self {
+            snapshot,
+            memory,
+            facts,
+            observer,
+            trace,
+            route: None,
+            issuer: None,
+            scheme: Scheme::Bearer,
+            allow: Vec::new(),
+            rate: None,
+            wait: None,
+        }
     }
 
     /// The refusal for `reason`, with everything that is known by now.
@@ -48,13 +65,16 @@ impl<'c> Course<'c> {
             Access::Public => None,
         });
         let challenges = guarded.map(|(realm, guard)| self.challenges(reason, realm, guard));
+        let denial = Denial::new(reason);
         Denial {
             route: self.route,
             issuer: self.issuer,
             challenges: challenges.unwrap_or_default(),
             dpop_nonce: guarded.and_then(|(_, guard)| self.dpop_nonce(guard)),
+            retry_after: self.wait.or(denial.retry_after),
+            rate: self.rate.map(Box::new),
             allow: self.allow,
-            ..Denial::new(reason)
+            ..denial
         }
     }
 
@@ -79,6 +99,16 @@ impl<'c> Course<'c> {
         self.route.unwrap_or(RouteId::new(usize::MAX))
     }
 
+    /// True as long as [`Self::route`] has found none.
+    pub(super) fn is_unrouted(&self) -> bool {
+        self.route.is_none()
+    }
+
+    /// The header fields, as sent.
+    pub(super) fn headers(&self) -> &'c http::HeaderMap {
+        self.facts.headers
+    }
+
     pub(super) fn path(&mut self) -> Result<CanonicalPath, Reason> {
         let parsed = CanonicalPath::parse(self.facts.path);
         match parsed {
@@ -92,7 +122,7 @@ impl<'c> Course<'c> {
             return Err(self.refuse(Stage::Host, Reason::BadFraming, || "no sound Host header"));
         };
         match &self.facts.transport.server_name {
-            Some(name) if Host::parse(name).as_ref() != Some(&authority.host) => {
+            Some(name) if !authority.host.is(name) => {
                 let name = Arc::clone(name);
                 Err(self.refuse(Stage::Host, Reason::Misdirected, || {
                     format!("{authority}, but the handshake named {name}")

@@ -3,8 +3,10 @@
 pub mod authorize;
 pub mod challenge;
 pub mod denial;
+pub mod edge;
 pub mod permit;
 pub mod policy;
+pub mod preflight;
 pub mod redirect;
 pub mod snapshot;
 pub mod trace;
@@ -15,13 +17,16 @@ mod course;
 pub use authorize::{Condition, ConditionError};
 pub use challenge::Challenge;
 pub use denial::{ChallengeKind, Denial, Reason};
+pub use edge::Edge;
 pub use permit::{Credentials, Permit};
 pub use policy::{Access, Endpoint, Endpoints, Guard, RoutePolicy, Scopes, UpstreamId};
+pub use preflight::{Preflight, preflight};
 pub use redirect::redirect;
 pub use snapshot::Snapshot;
 pub use trace::{Stage, StageResult, Trace};
 
 use crate::authn::{ProofKeys, ReplayGuard, Revocations, VerdictCache};
+use crate::limit::LimitMemory;
 use crate::observe::Observer;
 use crate::request::Facts;
 use course::Course;
@@ -37,6 +42,8 @@ pub struct Recollection {
     pub revocations: Arc<Revocations>,
     /// The keys by which clients proved possession.
     pub proof_keys: ProofKeys,
+    /// How often clients came, and who is locked out.
+    pub limits: LimitMemory,
 }
 
 /// The memory a decision may use.
@@ -64,7 +71,10 @@ pub async fn decide(
     let mut course = Course::new(snapshot, memory, facts, observer, trace);
     match walk(&mut course).await {
         Ok(permit) => Ok(permit),
-        Err(reason) => Err(course.denial(reason)),
+        Err(reason) => {
+            course.note_failure(reason);
+            Err(course.denial(reason))
+        }
     }
 }
 
@@ -72,20 +82,28 @@ async fn walk(course: &mut Course<'_>) -> Result<Permit, Reason> {
     let path = course.path()?; // one form, or matcher and backend read two paths
     let host = course.host()?; // a connection for one name must not fetch from another
     let (policy, parameters) = course.route(&host, &path)?;
+    course.admit(policy).await?; // whoever floods or guesses is not worth looking at a token for
+    course.body(policy)?; // nor is what can't be forwarded anyway
     let Access::Guarded(guard) = &policy.access else {
         let endpoint = course.endpoint(policy, None)?;
-        return Ok(Permit::public(course.routed(), path, endpoint));
+        let place = course.enter(policy)?;
+        let permit = Permit::public(course.routed(), policy.edge.forwarded(path), endpoint);
+        return Ok(permit.within(place, course.rate()));
     };
     let credential = course.credential()?; // exactly one: two could be read differently behind us
+    course.rate_by_token(policy, &credential)?; // needs no crypto, so it comes before
     let opened = course.open(guard, &credential)?; // shape and header before crypto, crypto before claims
     let token = course.judge(opened)?; // times and audience, on every use
     let possession = course.binding(guard, &credential, &token, &host, &path)?; // a bound token without its key is stolen
     course.revocation(guard, &token)?; // on every use, or a cached verdict would outlive the log-out
     course.authorize(guard, &token, &host, &path, &parameters)?;
     course.step_up(guard, &token)?; // after scopes: no user logs in again for what stays forbidden
+    course.rate_by_caller(policy, &credential, &token).await?; // only what is proven may fill the shared store
     let identity = course.identity(&token)?; // what can't be told to the upstream must not cost the nonce
     let endpoint = course.endpoint(policy, token.claims().subject())?; // nor may a dead upstream
+    let place = course.enter(policy)?; // nor may a full house
     let fresh = course.claim(guard, &token, &possession).await?; // last: whoever is refused above has spent nothing
+    let path = policy.edge.forwarded(path);
     let permit = Permit::guarded((course.routed(), path, endpoint), (token, possession, fresh), identity);
-    Ok(permit.with_dpop_nonce(course.dpop_nonce(guard)))
+    Ok(permit.with_dpop_nonce(course.dpop_nonce(guard)).within(place, course.rate()))
 }

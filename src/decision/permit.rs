@@ -4,6 +4,7 @@ use super::policy::Endpoint;
 use crate::authn::{NotReplayed, ProofOfPossession, Verified};
 use crate::identity::TokenHandling;
 use crate::issuer::IssuerId;
+use crate::limit::{InFlightGuard, RateReport};
 use crate::request::CanonicalPath;
 use crate::route::RouteId;
 use http::HeaderValue;
@@ -16,6 +17,9 @@ pub struct Permit {
     endpoint: Endpoint,
     caller: Option<Caller>,
     dpop_nonce: Option<String>,
+    rate: Option<RateReport>,
+    /// Held, not read: the place among the requests under way is free again when the permit is dropped.
+    _place: Option<InFlightGuard>,
 }
 
 /// The proven caller of a guarded route.
@@ -41,7 +45,7 @@ pub enum Credentials<'p> {
 
 impl Permit {
     pub(super) fn public(route: RouteId, path: CanonicalPath, endpoint: Endpoint) -> Self {
-        Self { route, path, endpoint, caller: None, dpop_nonce: None }
+        Self { route, path, endpoint, caller: None, dpop_nonce: None, rate: None, _place: None }
     }
 
     pub(super) fn guarded(
@@ -50,11 +54,15 @@ impl Permit {
         (headers, handling): (Vec<(String, HeaderValue)>, TokenHandling),
     ) -> Self {
         let caller = Caller { token, possession, fresh, headers, handling };
-        Self { route, path, endpoint, caller: Some(caller), dpop_nonce: None }
+        Self { route, path, endpoint, caller: Some(caller), dpop_nonce: None, rate: None, _place: None }
     }
 
     pub(super) fn with_dpop_nonce(self, dpop_nonce: Option<String>) -> Self {
         Self { dpop_nonce, ..self }
+    }
+
+    pub(super) fn within(self, place: Option<InFlightGuard>, rate: Option<RateReport>) -> Self {
+        Self { rate, _place: place, ..self }
     }
 
     /// The route.
@@ -63,7 +71,7 @@ impl Permit {
         self.route
     }
 
-    /// The path in canonical form: the bytes that were matched are the bytes to forward.
+    /// The path to forward, in canonical form: the very bytes that were matched, unless the route rewrites them.
     #[must_use]
     pub fn path(&self) -> &CanonicalPath {
         &self.path
@@ -104,6 +112,12 @@ impl Permit {
     #[must_use]
     pub fn dpop_nonce(&self) -> Option<&str> {
         self.dpop_nonce.as_deref()
+    }
+
+    /// How the request stood under the route's rate, where it has one.
+    #[must_use]
+    pub fn rate(&self) -> Option<&RateReport> {
+        self.rate.as_ref()
     }
 
     /// The witness that the request's nonces were free.

@@ -4,16 +4,24 @@
 //! - [`threats`] – the attacks this gateway was built against, the rule that stops each, and the test that shows it
 //! - [`defaults`] – every default and its reason
 //! - [`reasons`] – the closed list of refusals
+//! - [`metrics`] – everything that is counted
 //! - [`operations`] – what the operator of a gateway does, and in which order
 //! - [`alerts`] – what each alert means, and what to do
 //! - [`store`] – what each failure of the store means and costs
 //! - [`sizing`] – how large the store must be
+//! - [`rotation`] – changing keys, certificates and passwords without a refusal
+//! - [`upgrade`] – from one version to the next, and back
+//! - [`peers`] – how other gateways compare, as far as we have read
 
 pub mod alerts;
 pub mod defaults;
+pub mod metrics;
 pub mod operations;
+pub mod peers;
 pub mod reasons;
+pub mod rotation;
 pub mod sizing;
 pub mod store;
 pub mod threats;
+pub mod upgrade;
 pub mod way;

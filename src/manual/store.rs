@@ -35,6 +35,7 @@
 //! | its clock and ours are more than 30 s apart | `clock` | still good | when a clock is set right |
 //! | too few replicas hold a claim (`replica_acks`) | `unreplicated` | still good | when enough are attached and in step |
 //! | wrong password, rights withdrawn, a reply that makes no sense | `refused` | still good | when it is repaired |
+//! | the process has handed over to a new one (`run --upgrade`) and drains | `handed_over` | still good at the new one, unless it has the embedded store | at once: the new process is the one to ask |
 //! | the gateway with the embedded store is restarted | – | `replay_unprovable` | at once for tokens issued since |
 //!
 //! *The epoch* is the moment since which the store has not forgotten. It lies in the store beside the claims, comes back

@@ -1,9 +1,9 @@
 //! One generation of the configuration, as the proxy holds it.
 
-use crate::decision::Snapshot;
+use crate::decision::{Snapshot, UpstreamId};
 use crate::identity::firewall::fold;
 use crate::route::RouteId;
-use crate::telemetry::{Metrics, RouteMeter};
+use crate::telemetry::{Metrics, RouteMeter, UpstreamMeter};
 use crate::upstream::Upstreams;
 use http::HeaderName;
 use std::collections::HashSet;
@@ -17,6 +17,7 @@ pub struct Generation {
     pub upstreams: Arc<Upstreams>,
     meters: Vec<RouteMeter>,
     unrouted: RouteMeter,
+    upstream_meters: Vec<UpstreamMeter>,
     /// The folded names of all identity headers: an upstream that sends one back would tell the client.
     identity_headers: HashSet<String>,
 }
@@ -29,7 +30,8 @@ impl Generation {
         Self {
             meters: snapshot.policies.iter().map(|policy| metrics.route(&policy.name)).collect(),
             unrouted: metrics.route("none"),
-            identity_headers: headers.map(|rule| fold(&rule.name)).collect(),
+            upstream_meters: upstreams.iter().map(|pool| metrics.upstream(pool.name())).collect(),
+            identity_headers: headers.map(|rule| fold(&rule.name).into_owned()).collect(),
             snapshot: Arc::new(snapshot),
             upstreams,
         }
@@ -40,8 +42,13 @@ impl Generation {
         route.and_then(|route| self.meters.get(route.index())).unwrap_or(&self.unrouted)
     }
 
+    /// The meter of `upstream`.
+    pub(super) fn upstream_meter(&self, upstream: UpstreamId) -> Option<&UpstreamMeter> {
+        self.upstream_meters.get(upstream.index())
+    }
+
     /// True when a response header of this name is an identity header, in any spelling.
     pub(super) fn is_identity(&self, name: &HeaderName) -> bool {
-        !self.identity_headers.is_empty() && self.identity_headers.contains(&fold(name.as_str()))
+        !self.identity_headers.is_empty() && self.identity_headers.contains(&*fold(name.as_str()))
     }
 }

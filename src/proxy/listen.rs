@@ -1,6 +1,9 @@
 //! From settings to the engine's services.
 
-use super::guard::{Door, Guard};
+use super::arrivals::Arrivals;
+use super::door::Door;
+use super::guard::Guard;
+use super::places::Places;
 use super::plain::Redirector;
 use super::{Gateway, ListenerKind, ListenerSettings, Shared};
 use crate::telemetry::Metrics;
@@ -11,6 +14,7 @@ use pingora::proxy::{HttpProxy, http_proxy};
 use pingora::server::configuration::ServerConf;
 use pingora::services::Service as Startable;
 use pingora::services::listening::Service;
+use prometheus::IntGauge;
 use std::sync::Arc;
 
 /// More attempts than any upstream allows for one request: how many there are is its own affair.
@@ -18,21 +22,40 @@ const MAX_ATTEMPTS: usize = 32;
 /// Idle connections to upstreams that are kept, for each thread.
 const IDLE_UPSTREAM_CONNECTIONS: usize = 256;
 
+/// How many client connections are open.
+pub struct Connections(Vec<IntGauge>);
+
+impl Connections {
+    fn of(listeners: &[ListenerSettings], metrics: &Metrics) -> Self {
+        Self(listeners.iter().map(|listener| metrics.connections(&listener.name)).collect())
+    }
+
+    /// Their number at this moment.
+    #[must_use]
+    pub fn open(&self) -> usize {
+        self.0.iter().map(|gauge| usize::try_from(gauge.get()).unwrap_or(0)).sum()
+    }
+}
+
 /// The public side: its services, and where a reload finds the terms of its handshakes.
 pub struct Listening {
     /// What is to be started.
     pub services: Vec<Box<dyn Startable>>,
     /// The terms of each TLS listener, by its name.
     pub terms: Vec<(Arc<str>, SharedTerms)>,
+    /// Who is still there when nobody is let in any more.
+    pub connections: Connections,
 }
 
 /// Makes the services of `listeners`. Nothing listens before they are started.
 ///
 /// All TLS listeners are one service, so that they share the pool of connections to the upstreams.
 pub fn services(listeners: &[ListenerSettings], shared: &Arc<Shared>) -> Result<Listening, TlsSetupError> {
-    let mut listening = Listening { services: Vec::new(), terms: Vec::new() };
-    let door = door(listeners, shared);
-    let mut gateway = Service::new("gateway".to_owned(), door);
+    let mut listening =
+        Listening { services: Vec::new(), terms: Vec::new(), connections: Connections::of(listeners, &shared.metrics) };
+    let settings = &shared.settings;
+    let places = Places::new(settings.max_connections, settings.max_connections_per_client);
+    let mut gateway = Service::new("gateway".to_owned(), Door::new(Guard::new(engine(shared), shared), shared, None));
     let on_handshake = count_handshakes(&shared.metrics);
     for (index, listener) in listeners.iter().enumerate() {
         let address = listener.address.to_string();
@@ -45,12 +68,15 @@ pub fn services(listeners: &[ListenerSettings], shared: &Arc<Shared>) -> Result<
             }
             ListenerKind::Redirect { to } => {
                 let redirector = Redirector::new(Arc::clone(shared), *to);
-                let mut service = Service::new(format!("redirect {}", listener.name), redirector);
+                let door = Door::new(redirector, shared, Some((index, Arc::clone(&places))));
+                let mut service = Service::new(format!("redirect {}", listener.name), door);
                 service.add_tcp(&address);
                 listening.services.push(Box::new(service));
             }
         }
     }
+    let (patience, metrics) = (settings.header_timeout, Arc::clone(&shared.metrics));
+    gateway.endpoints().set_pre_tls_callback(Arc::new(Arrivals::new(listeners, places, patience, metrics)));
     listening.services.push(Box::new(gateway));
     Ok(listening)
 }
@@ -58,13 +84,6 @@ pub fn services(listeners: &[ListenerSettings], shared: &Arc<Shared>) -> Result<
 fn count_handshakes(metrics: &Arc<Metrics>) -> OnHandshake {
     let metrics = Arc::clone(metrics);
     Arc::new(move |version, result| metrics.handshake(version, result.label()))
-}
-
-fn door(listeners: &[ListenerSettings], shared: &Arc<Shared>) -> Door {
-    let settings = &shared.settings;
-    let proxy = engine(shared);
-    let guard = Guard::new(proxy, settings.header_timeout, settings.idle_timeout);
-    Door::new(guard, listeners.iter().map(|listener| &*listener.name), &shared.metrics)
 }
 
 fn engine(shared: &Arc<Shared>) -> HttpProxy<Gateway> {
@@ -83,4 +102,19 @@ fn engine(shared: &Arc<Shared>) -> HttpProxy<Gateway> {
     h2.max_header_list_size(u32::try_from(shared.settings.max_header).unwrap_or(u32::MAX).saturating_mul(2));
     proxy.h2_options = Some(h2);
     proxy
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::proxy::arrivals::REFUSED;
+    use crate::telemetry::METRICS;
+    use crate::tls::HandshakeResult;
+
+    #[test]
+    fn the_table_of_metrics_knows_every_result_of_a_handshake() {
+        let metric = METRICS.iter().find(|metric| metric.name == "tollgate_tls_handshakes_total").unwrap();
+        let results = metric.labels.iter().find(|label| label.name == "result").and_then(|label| label.values.list());
+        let known = HandshakeResult::ALL.iter().map(|result| result.label()).chain([REFUSED]);
+        assert_eq!(results.unwrap(), known.collect::<Vec<_>>());
+    }
 }

@@ -37,7 +37,7 @@ impl Redirector {
     async fn answer(&self, session: &mut ServerSession) {
         let (watch, time, request_id) = (Stopwatch::start(), self.shared.clock.now(), new_request_id());
         let arrival = Arrival::of(session, &self.shared.listeners);
-        let to = Addressee { request_id: request_id.as_str(), encrypted: false };
+        let to = Addressee { request_id: request_id.as_str(), encrypted: false, also: &[] };
         if healthz::is_asked(session.req_header())
             && ingress::check_framing(session, self.shared.settings.max_header).is_ok()
         {
@@ -77,12 +77,14 @@ impl Redirector {
 
     fn record(&self, session: &ServerSession, located: &Result<String, Denial>, line: &AccessLine<'_>) {
         let metrics = &self.shared.metrics;
-        self.shared.generation.load().meter(None).count(line.outcome);
+        let generation = self.shared.generation.load();
+        let meter = generation.meter(None);
+        meter.count(line.outcome);
         if let Err(Denial { reason, .. }) = located {
             metrics.denied(reason.label(), "none", "none");
         }
         let status = session.response_written().map_or(StatusCode::BAD_REQUEST, |response| response.status);
-        metrics.answered("none", status.as_str(), line.duration);
+        meter.answered(Some(status), line.duration);
         line.write();
     }
 }
@@ -92,15 +94,17 @@ impl HttpServerApp for Redirector {
     async fn process_new_http(
         self: &Arc<Self>,
         mut session: ServerSession,
-        shutdown: &ShutdownWatch,
+        _: &ShutdownWatch,
     ) -> Option<ReusedHttpStream> {
-        let read = tokio::time::timeout(self.shared.settings.header_timeout, session.read_request()).await;
-        match read {
-            Ok(Ok(true)) => {}
-            // Unreadable as HTTP, silent, or too slow: there is nobody to redirect.
-            Ok(Ok(false) | Err(_)) | Err(_) => return None,
+        // The head is there, and sound: it came through the door.
+        if !matches!(session.read_request().await, Ok(true)) {
+            return None;
         }
-        keep_alive(&mut session, self.shared.settings.idle_timeout.as_secs(), *shutdown.borrow());
+        keep_alive(
+            &mut session,
+            self.shared.settings.idle_timeout.as_secs(),
+            self.shared.draining.load(Ordering::Acquire),
+        );
         self.answer(&mut session).await;
         let persistent = HttpPersistentSettings::for_session(&session);
         let reusable = session.finish().await.ok().flatten()?;

@@ -7,6 +7,6 @@ pub mod outcome;
 pub mod settings;
 
 pub use access::AccessLine;
-pub use metrics::{METRICS, MetricInfo, MetricKind, Metrics, RouteMeter};
+pub use metrics::{METRICS, MetricInfo, MetricKind, Metrics, RouteMeter, UpstreamMeter};
 pub use outcome::Outcome;
 pub use settings::{LogLevel, LogSettings, LogTarget};

@@ -38,6 +38,9 @@ pub enum HandshakeResult {
 }
 
 impl HandshakeResult {
+    /// Every result.
+    pub const ALL: [Self; 3] = [Self::Done, Self::UnknownName, Self::Failed];
+
     /// The value of the metric label.
     #[must_use]
     pub const fn label(self) -> &'static str {

@@ -9,14 +9,17 @@ mod admin;
 mod binding;
 mod certificates;
 mod clients;
+mod edge;
 mod identity;
 mod issuers;
 mod keys;
+mod limits;
 mod listeners;
 mod names;
 mod remote;
 mod routes;
 mod server;
+mod shared_store;
 mod store;
 mod upstreams;
 

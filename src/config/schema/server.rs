@@ -10,7 +10,7 @@ use serde::Deserialize;
 pub struct Server {
     /// Worker threads: `auto` (one a core) or a number. Default: auto.
     pub threads: Option<Threads>,
-    /// The directory for the process id and the upgrade socket. Default: /run/tollgate.
+    /// The directory of the socket for `run --upgrade`; one gateway, one directory. Default: /run/tollgate.
     pub runtime_dir: Option<FilePath>,
     /// How long, after SIGTERM, new connections are still accepted while balancers look away. Default: 5s.
     pub drain_delay: Option<Duration>,
@@ -22,6 +22,12 @@ pub struct Server {
     pub header_timeout: Option<Duration>,
     /// How long an unused client connection is kept. Default: 60s.
     pub idle_timeout: Option<Duration>,
+    /// How many client connections may be open at once; further ones are closed at once. Default: 10000.
+    #[schemars(range(min = 1))]
+    pub max_connections: Option<u32>,
+    /// How many of them may be of one client address (IPv6: /64), trusted proxies excepted. Default: 1000.
+    #[schemars(range(min = 1))]
+    pub max_connections_per_client: Option<u32>,
     /// The key under which nonces for DPoP proofs are made, at least 32 bytes, the same for all replicas. Default: a
     /// random one of this process.
     pub dpop_nonce_key: Option<SecretRef>,
