@@ -35,7 +35,7 @@
 //! | its clock and ours are more than 30 s apart | `clock` | still good | when a clock is set right |
 //! | too few replicas hold a claim (`replica_acks`) | `unreplicated` | still good | when enough are attached and in step |
 //! | wrong password, rights withdrawn, a reply that makes no sense | `refused` | still good | when it is repaired |
-//! | the process has handed over to a new one (`run --upgrade`) and drains | `handed_over` | still good at the new one, unless it has the embedded store | at once: the new process is the one to ask |
+//! | a gateway with the embedded store has handed over to a new process (`run --upgrade`) and drains | `handed_over`, on requests with tokens issued since that still reach the old one | accepted by the old process alone; the new one has no memory of them (`replay_unprovable`) | when the old process has drained |
 //! | the gateway with the embedded store is restarted | – | `replay_unprovable` | at once for tokens issued since |
 //!
 //! *The epoch* is the moment since which the store has not forgotten. It lies in the store beside the claims, comes back
