@@ -25,6 +25,7 @@ use crate::issuer::http::KeyFetcher;
 use crate::observe::Observer;
 use crate::proxy::{self, InFlight, Shared};
 use crate::store::{RedisStore, RevocationFileError, SettingsError, StoreError};
+use crate::telemetry::audit::{Audit, AuditSetupError};
 use crate::telemetry::{Metrics, logs};
 use crate::tls::TlsSetupError;
 use crate::upstream::{UpstreamError, Upstreams};
@@ -83,6 +84,9 @@ pub enum AppError {
     /// The file of revocations can't be read.
     #[error("can't read the revocations: {0}")]
     RevocationsUnread(#[source] StoreError),
+    /// The audit log can't be begun.
+    #[error("can't keep an audit log: {0}")]
+    Audit(#[from] AuditSetupError),
     /// The cryptographic library gives no randomness.
     #[error("the cryptographic library gives no randomness")]
     Randomness(#[from] openssl::error::ErrorStack),
@@ -134,16 +138,18 @@ impl App {
             verdicts: VerdictCache::new(loaded.verdicts.entries, loaded.verdicts.bytes)?,
             revocations,
         });
+        let audit = loaded.audit.clone().map(|settings| Audit::start(settings, &clock, &metrics));
+        let audit = audit.transpose()?.map(Arc::new);
         let path = loaded.files.first().cloned().unwrap_or_default();
         let first = Edition::build(loaded, GENERATION, &nonces, &metrics)?;
         let fetcher = KeyFetcher::new(Arc::clone(&clock), Arc::clone(&metrics) as Arc<dyn Observer>);
         fetcher.follow(&first.remote_keys);
-        Self::around(first, Parts { metrics, clock, nonces, redis, memory, fetcher, path })
+        Self::around(first, Parts { metrics, clock, nonces, redis, memory, fetcher, audit, path })
     }
 
     /// The gateway around its first edition.
     fn around(first: Edition, parts: Parts) -> Result<Self, AppError> {
-        let Parts { metrics, clock, nonces, redis, memory, fetcher, path } = parts;
+        let Parts { metrics, clock, nonces, redis, memory, fetcher, audit, path } = parts;
         let Edition { generation, settings, policies, remote_keys: _ } = first;
         reload::note_certificates(&settings.listeners, &metrics);
         metrics.generation(GENERATION);
@@ -152,6 +158,7 @@ impl App {
             memory: Arc::clone(&memory),
             metrics: Arc::clone(&metrics),
             clock: Arc::clone(&clock),
+            audit,
             settings: settings.server.clone(),
             listeners: settings.listeners.clone(),
             in_flight: InFlight::default(),
@@ -178,11 +185,12 @@ impl App {
         });
         let listening = proxy::services(&settings.listeners, &shared)?;
         let mut services = listening.services;
-        services.extend(admin::services(&settings.admin, &admin));
+        let admin::Listening { services: of_admin, terms: admin_terms } = admin::services(&settings.admin, &admin)?;
+        services.extend(of_admin);
         let public = settings.listeners.iter().map(|listener| listener.address);
         let addresses = public.chain([settings.admin.address]).chain(settings.admin.metrics_address).collect();
         let terms = listening.terms;
-        let reloader = Reloader { path, started: settings, live: Arc::clone(&live), terms, token, nonces };
+        let reloader = Reloader { path, started: settings, live: Arc::clone(&live), terms, admin_terms, token, nonces };
         Ok(Self { services, addresses, redis, live, reloader, waiting })
     }
 
@@ -213,6 +221,9 @@ impl App {
             // A closed channel means that nothing runs any more.
             let _ = ending.send(true);
             orders::drain(&self.live.shared.in_flight, grace, &mut running).await;
+        }
+        if let Some(audit) = &self.live.shared.audit {
+            audit.close().await;
         }
         Ok(())
     }
@@ -246,6 +257,7 @@ struct Parts {
     redis: Option<Arc<RedisStore>>,
     memory: Arc<Recollection>,
     fetcher: KeyFetcher,
+    audit: Option<Arc<Audit>>,
     path: PathBuf,
 }
 

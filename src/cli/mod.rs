@@ -1,5 +1,6 @@
 //! The commands. Exit codes: 0 done, 1 the check failed, 2 usage.
 
+mod audit;
 mod check;
 mod devkit;
 mod echo;
@@ -42,6 +43,9 @@ enum Command {
     /// Make and look into dev tokens.
     #[command(subcommand)]
     Token(token::Token),
+    /// Prove the audit log.
+    #[command(subcommand)]
+    Audit(audit::AuditCommand),
     /// Print what the gateway counts: every metric with its labels and meaning.
     Metrics(metrics::MetricsCommand),
     /// Print the JSON Schema of gateway.yaml.
@@ -81,6 +85,7 @@ fn run(command: Command) -> anyhow::Result<Outcome> {
         Command::Quickstart(command) => command.run(),
         Command::Keys(command) => command.run(),
         Command::Token(command) => command.run(),
+        Command::Audit(command) => command.run(),
         Command::Metrics(command) => command.run(),
         Command::Schema => {
             println!("{}", serde_json::to_string_pretty(&config::json_schema())?);

@@ -15,15 +15,16 @@ mod course;
 pub use authorize::{Condition, ConditionError};
 pub use challenge::Challenge;
 pub use denial::{ChallengeKind, Denial, Reason};
-pub use permit::{Credentials, Permit};
-pub use policy::{Access, Endpoint, Endpoints, Guard, RoutePolicy, Scopes, UpstreamId};
+pub use permit::{Credentials, Permit, Report};
+pub use policy::{Access, Endpoint, Endpoints, Guard, Mode, RoutePolicy, Scopes, UpstreamId};
 pub use redirect::redirect;
 pub use snapshot::Snapshot;
 pub use trace::{Stage, StageResult, Trace};
 
-use crate::authn::{ProofKeys, ReplayGuard, Revocations, VerdictCache};
+use crate::authn::{ProofKeys, ProofOfPossession, ReplayGuard, Revocations, VerdictCache, Verified};
 use crate::observe::Observer;
-use crate::request::Facts;
+use crate::request::{CanonicalPath, Facts, Host};
+use crate::route::Parameters;
 use course::Course;
 use std::sync::Arc;
 
@@ -76,16 +77,43 @@ async fn walk(course: &mut Course<'_>) -> Result<Permit, Reason> {
         let endpoint = course.endpoint(policy, None)?;
         return Ok(Permit::public(course.routed(), path, endpoint));
     };
-    let credential = course.credential()?; // exactly one: two could be read differently behind us
-    let opened = course.open(guard, &credential)?; // shape and header before crypto, crypto before claims
-    let token = course.judge(opened)?; // times and audience, on every use
-    let possession = course.binding(guard, &credential, &token, &host, &path)?; // a bound token without its key is stolen
-    course.revocation(guard, &token)?; // on every use, or a cached verdict would outlive the log-out
-    course.authorize(guard, &token, &host, &path, &parameters)?;
-    course.step_up(guard, &token)?; // after scopes: no user logs in again for what stays forbidden
+    if guard.mode == Mode::Report {
+        let found = would_pass(course, guard, (&host, &path, &parameters)).await;
+        let report = course.report(found)?; // limits and outages refuse here too
+        let endpoint = course.endpoint(policy, None)?;
+        let permit = Permit::reported((course.routed(), path, endpoint), report, course.token_handling());
+        return Ok(permit.with_dpop_nonce(course.dpop_nonce(guard)));
+    }
+    let (token, possession) = proven(course, guard, (&host, &path, &parameters))?;
     let identity = course.identity(&token)?; // what can't be told to the upstream must not cost the nonce
     let endpoint = course.endpoint(policy, token.claims().subject())?; // nor may a dead upstream
     let fresh = course.claim(guard, &token, &possession).await?; // last: whoever is refused above has spent nothing
     let permit = Permit::guarded((course.routed(), path, endpoint), (token, possession, fresh), identity);
     Ok(permit.with_dpop_nonce(course.dpop_nonce(guard)))
 }
+
+/// Who it is, and whether they may.
+fn proven(
+    course: &mut Course<'_>,
+    guard: &Guard,
+    (host, path, parameters): Place<'_>,
+) -> Result<(Verified, ProofOfPossession), Reason> {
+    let credential = course.credential()?; // exactly one: two could be read differently behind us
+    let opened = course.open(guard, &credential)?; // shape and header before crypto, crypto before claims
+    let token = course.judge(opened)?; // times and audience, on every use
+    let possession = course.binding(guard, &credential, &token, host, path)?; // a bound token without its key is stolen
+    course.revocation(guard, &token)?; // on every use, or a cached verdict would outlive the log-out
+    course.authorize(guard, &token, host, path, parameters)?;
+    course.step_up(guard, &token)?; // after scopes: no user logs in again for what stays forbidden
+    Ok((token, possession))
+}
+
+/// The same for a route that only reports: all of it is asked, nothing of it is spent, and nothing of it is kept.
+async fn would_pass(course: &mut Course<'_>, guard: &Guard, place: Place<'_>) -> Result<(), Reason> {
+    let (token, possession) = proven(course, guard, place)?;
+    course.identity(&token)?;
+    course.peek(guard, &token, &possession).await
+}
+
+/// Where a request goes: the host, the path, and the path's parameters.
+type Place<'p> = (&'p Host, &'p CanonicalPath, &'p Parameters);

@@ -3,6 +3,7 @@
 //! [`Gateway`] stands below in the order of the engine's phases; each phase is a few lines that say which room does the
 //! work. A request is decided once, in `request_filter`, and forwarded only under the permit it got there.
 
+mod audit;
 mod context;
 mod egress;
 mod endpoints;
@@ -31,7 +32,7 @@ pub use trust::{Network, TrustedProxies};
 use crate::clock::Clock;
 use crate::decision::{Denial, Memory, Permit, Reason, Recollection, Trace, decide};
 use crate::request::RequestId;
-use crate::telemetry::Metrics;
+use crate::telemetry::{Audit, Metrics};
 use crate::upstream::Pool;
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
@@ -63,6 +64,8 @@ pub struct Shared {
     pub metrics: Arc<Metrics>,
     /// The source of `now`.
     pub clock: Arc<dyn Clock>,
+    /// The audit log, where there is one.
+    pub audit: Option<Arc<Audit>>,
     /// The limits of the server.
     pub settings: ServerSettings,
     /// The listeners, in the order in which handshakes number them.
@@ -86,12 +89,12 @@ impl Gateway {
     }
 
     /// Asks the one decision.
-    async fn judge(&self, session: &ServerSession, context: &mut Context) -> Result<Permit, Denial> {
+    async fn judge(&self, session: &ServerSession, context: &mut Context, trace: &mut Trace) -> Result<Permit, Denial> {
         ingress::check_framing(session, self.shared.settings.max_header)?;
         let arrival = context.arrival.insert(Arrival::of(session, &self.shared.listeners));
         let facts = arrival.facts(session.req_header(), context.time)?;
         let memory = Memory::Live(&self.shared.memory);
-        decide(&context.generation.snapshot, memory, &facts, &*self.shared.metrics, &mut Trace::off()).await
+        decide(&context.generation.snapshot, memory, &facts, &*self.shared.metrics, trace).await
     }
 
     /// Answers a request that is not forwarded, or whose forwarding failed.
@@ -197,8 +200,10 @@ impl ProxyHttp for Gateway {
             }
             return Ok(true);
         }
-        let judged = self.judge(session.as_downstream(), context).await;
+        let mut trace = self.trace();
+        let judged = self.judge(session.as_downstream(), context, &mut trace).await;
         record::decision(context, &judged);
+        self.audit(session.req_header(), context, &judged, &trace).await;
         match judged {
             Ok(permit) => {
                 context.permit(permit);

@@ -2,7 +2,7 @@
 
 use super::ingress::{self, Arrival};
 use super::respond::{self, Addressee};
-use super::{Shared, healthz, new_request_id};
+use super::{Shared, audit, healthz, new_request_id};
 use crate::clock::Stopwatch;
 use crate::decision::{Denial, redirect};
 use crate::telemetry::{AccessLine, Outcome};
@@ -54,6 +54,10 @@ impl Redirector {
         };
         if written.is_err() {
             session.set_keepalive(None);
+        }
+        if let Err(denial) = &located {
+            let request = session.req_header();
+            audit::in_the_clear(&self.shared, (time, request_id.as_str()), request, &arrival, denial).await;
         }
         self.record(
             session,

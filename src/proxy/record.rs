@@ -4,7 +4,7 @@ use super::context::{Attempt, Context};
 use super::tunnel::Tunnel;
 use super::{Gateway, failure};
 use crate::decision::{Denial, Permit};
-use crate::telemetry::{AccessLine, Metrics, UpstreamMeter};
+use crate::telemetry::{AccessLine, Metrics, Outcome, UpstreamMeter};
 use http::StatusCode;
 use pingora::Error;
 use pingora::protocols::http::ServerSession;
@@ -59,7 +59,10 @@ fn finish(context: &Context, metrics: &Metrics, (method, path): (&str, &str), st
     let meter = context.generation.meter(route);
     meter.count(outcome);
     if let Some(reason) = reason {
-        metrics.denied(reason.label(), issuer_name, route_name);
+        match outcome {
+            Outcome::WouldDeny => metrics.would_deny(reason.label(), issuer_name, route_name),
+            _ => metrics.denied(reason.label(), issuer_name, route_name),
+        }
     }
     meter.answered(status, took);
     if !log::log_enabled!(target: crate::telemetry::logs::ACCESS, log::Level::Info) {
