@@ -5,34 +5,42 @@
 //! anything starts, and a shutdown ends as soon as the last request has its answer.
 //!
 //! The way of a configuration through the files: `edition` makes one ready, `reload` brings it into force under running
-//! requests, `restart` knows what that can't change, `live` shows what is in force; `orders` are the process's signals.
+//! requests, `restart` knows what that can't change, `live` shows what is in force. The way of a process: `orders` are
+//! its signals, `ending` is what they lead to, `upgrade` lets it take over from another, `notify` tells systemd.
 
 mod edition;
+mod ending;
 mod live;
+mod notify;
 mod orders;
 mod reload;
 mod restart;
 mod revocations;
 mod sockets;
 mod stores;
+mod upgrade;
+
+pub use upgrade::UpgradeError;
 
 use crate::admin::{self, Admin, AdminToken, Operator, ReloadCause, ReloadOutcome, ReloadReport, Source};
 use crate::authn::{DpopNonces, ProofKeys, ReplayGuard, VerdictCache};
-use crate::clock::{Clock, SystemClock};
+use crate::clock::{Clock, SystemClock, UnixTime};
 use crate::config::{Inputs, Loaded};
 use crate::decision::{Recollection, Snapshot};
 use crate::issuer::http::KeyFetcher;
 use crate::observe::Observer;
-use crate::proxy::{self, InFlight, Shared};
-use crate::store::{RedisStore, RevocationFileError, SettingsError, StoreError};
+use crate::proxy::{self, Connections, InFlight, Shared};
+use crate::store::{EmbeddedStore, RedisStore, RevocationFileError, SettingsError, StoreError};
 use crate::telemetry::audit::{Audit, AuditSetupError};
 use crate::telemetry::{Metrics, logs};
 use crate::tls::TlsSetupError;
 use crate::upstream::{UpstreamError, Upstreams};
 use arc_swap::{ArcSwap, ArcSwapOption};
 use edition::Edition;
+use ending::Running;
 use live::{Live, Standing};
 use log::info;
+use notify::ServiceManager;
 use orders::{Order, Orders};
 use pingora::server::{ListenFds, ShutdownWatch};
 use pingora::services::Service;
@@ -41,7 +49,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 use stores::Stores;
 use tokio::runtime::Runtime;
@@ -87,19 +95,23 @@ pub enum AppError {
     /// The audit log can't be begun.
     #[error("can't keep an audit log: {0}")]
     Audit(#[from] AuditSetupError),
+    /// There is no process to take over from.
+    #[error(transparent)]
+    Upgrade(#[from] UpgradeError),
     /// The cryptographic library gives no randomness.
     #[error("the cryptographic library gives no randomness")]
     Randomness(#[from] openssl::error::ErrorStack),
 }
 
 /// Serves until the process is told to end: SIGTERM drains, SIGINT ends at once, SIGHUP reloads. `inputs` is what
-/// `loaded` was read from: a change of it reloads too.
-pub fn run(loaded: Loaded, inputs: Inputs) -> Result<(), AppError> {
+/// `loaded` was read from: a change of it reloads too. With `upgrade` it takes the sockets of the process that serves now,
+/// which then drains and ends.
+pub fn run(loaded: Loaded, inputs: Inputs, upgrade: bool) -> Result<(), AppError> {
     logs::install(loaded.log);
     let threads = loaded.server.threads.max(1);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build()?;
     let app = App::assemble(loaded)?;
-    let served = runtime.block_on(app.serve(inputs));
+    let served = runtime.block_on(app.serve(inputs, upgrade));
     end(runtime);
     served
 }
@@ -121,9 +133,11 @@ struct App {
     services: Vec<Box<dyn Service>>,
     addresses: Vec<SocketAddr>,
     redis: Option<Arc<RedisStore>>,
+    embedded: Option<Arc<EmbeddedStore>>,
     live: Arc<Live>,
-    reloader: Reloader,
-    waiting: Waiting,
+    connections: Connections,
+    /// Taken when it starts.
+    reloader: Option<(Reloader, Waiting)>,
 }
 
 impl App {
@@ -131,7 +145,7 @@ impl App {
         let metrics = Arc::new(Metrics::new()?);
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let nonces = Arc::new(DpopNonces::random()?);
-        let Stores { claims, redis, revocations } = Stores::of(&loaded, &clock, &metrics)?;
+        let Stores { claims, redis, embedded, revocations } = Stores::of(&loaded, &clock, &metrics)?;
         let memory = Arc::new(Recollection {
             replay: ReplayGuard::new(claims, LOCAL_CLAIMS),
             proof_keys: ProofKeys::new(PROOF_KEYS),
@@ -144,12 +158,12 @@ impl App {
         let first = Edition::build(loaded, GENERATION, &nonces, &metrics)?;
         let fetcher = KeyFetcher::new(Arc::clone(&clock), Arc::clone(&metrics) as Arc<dyn Observer>);
         fetcher.follow(&first.remote_keys);
-        Self::around(first, Parts { metrics, clock, nonces, redis, memory, fetcher, audit, path })
+        Self::around(first, Parts { metrics, clock, nonces, redis, embedded, memory, fetcher, audit, path })
     }
 
     /// The gateway around its first edition.
     fn around(first: Edition, parts: Parts) -> Result<Self, AppError> {
-        let Parts { metrics, clock, nonces, redis, memory, fetcher, audit, path } = parts;
+        let Parts { metrics, clock, nonces, redis, embedded, memory, fetcher, audit, path } = parts;
         let Edition { generation, settings, policies, remote_keys: _ } = first;
         reload::note_certificates(&settings.listeners, &metrics);
         metrics.generation(GENERATION);
@@ -162,7 +176,8 @@ impl App {
             settings: settings.server.clone(),
             listeners: settings.listeners.clone(),
             in_flight: InFlight::default(),
-            draining: Arc::new(AtomicBool::new(false)),
+            draining: AtomicBool::new(false),
+            handed_over: AtomicBool::new(false),
         });
         let (reloads, waiting) = Reloads::new();
         let now = clock.now();
@@ -189,13 +204,17 @@ impl App {
         services.extend(of_admin);
         let public = settings.listeners.iter().map(|listener| listener.address);
         let addresses = public.chain([settings.admin.address]).chain(settings.admin.metrics_address).collect();
-        let terms = listening.terms;
+        let (terms, connections) = (listening.terms, listening.connections);
         let reloader = Reloader { path, started: settings, live: Arc::clone(&live), terms, admin_terms, token, nonces };
-        Ok(Self { services, addresses, redis, live, reloader, waiting })
+        let reloader = Some((reloader, waiting));
+        Ok(Self { services, addresses, redis, embedded, live, connections, reloader })
     }
 
-    async fn serve(self, inputs: Inputs) -> Result<(), AppError> {
-        let sockets = sockets::bind(&self.addresses)?;
+    async fn serve(mut self, inputs: Inputs, upgrade: bool) -> Result<(), AppError> {
+        let runtime_dir = self.live.shared.settings.runtime_dir.clone();
+        let predecessor = if upgrade { Some(upgrade::ask(&runtime_dir).await?) } else { None };
+        let (predecessor, inherited) = predecessor.map_or_else(Default::default, |(old, sockets)| (Some(old), sockets));
+        let (sockets, kept) = sockets::bind(&self.addresses, inherited)?;
         let mut orders = Orders::new()?;
         // Nobody tells the fetcher to stop: requests that are drained may need a key. It ends with the runtime.
         let (_fetching, fetch) = watch::channel(false);
@@ -204,28 +223,44 @@ impl App {
         self.look_around().await;
         self.follow_revocations().await?;
         self.live.shared.generation.load().upstreams.keep();
-        let (ending, watch) = watch::channel(false);
-        let mut running = JoinSet::new();
-        for service in self.services {
-            running.spawn(start(service, Arc::clone(&sockets), watch.clone()));
+        if let Some(predecessor) = predecessor {
+            self.take_over(predecessor.relieve(&runtime_dir).await?).await?;
         }
-        tokio::spawn(self.reloader.run(inputs, self.waiting));
+        let mut successors = upgrade::wait(&runtime_dir, kept);
+        let (ending, watch) = watch::channel(false);
+        let mut services = JoinSet::new();
+        for service in std::mem::take(&mut self.services) {
+            services.spawn(start(service, Arc::clone(&sockets), watch.clone()));
+        }
+        let manager = ServiceManager::of_this_process();
+        if let Some((reloader, waiting)) = self.reloader.take() {
+            tokio::spawn(reloader.run(inputs, waiting, manager.clone()));
+        }
         let addresses: Vec<String> = self.addresses.iter().map(SocketAddr::to_string).collect();
         info!("serving on {}", addresses.join(", "));
-        if orders.wait(&self.live.reloads, &mut running).await == Order::Drain {
-            self.live.shared.draining.store(true, Ordering::Release);
-            let standing = self.live.standing.load_full();
-            let (delay, grace) = (standing.server.drain_delay, standing.server.shutdown_grace);
-            info!("draining: not ready for {delay:?}, then {grace:?} for requests in flight");
-            tokio::time::sleep(delay).await;
-            // A closed channel means that nothing runs any more.
-            let _ = ending.send(true);
-            orders::drain(&self.live.shared.in_flight, grace, &mut running).await;
+        manager.ready();
+        let order = orders.wait(&self.live.reloads, &mut successors, &mut services).await;
+        drop(successors);
+        let mut running = Running { services, ending, orders };
+        match order {
+            Order::Drain => self.end(&mut running, &manager).await,
+            Order::HandOver(successor) => self.hand_over(successor, &mut running, &manager).await,
+            Order::Quit => {}
         }
         if let Some(audit) = &self.live.shared.audit {
             audit.close().await;
         }
         Ok(())
+    }
+
+    /// Begins where the process before has stopped, which was at `stopped`.
+    async fn take_over(&self, stopped: UnixTime) -> Result<(), AppError> {
+        let now = self.live.shared.clock.now();
+        if let Some(store) = &self.embedded {
+            store.begin(now.max(stopped));
+        }
+        // Up to that moment the other one may have written to the file of revocations.
+        self.live.shared.memory.revocations.load(now).await.map_err(AppError::RevocationsUnread)
     }
 
     /// Asks the store and the issuers before any request does. Without them the gateway starts all the same: what does
@@ -255,6 +290,7 @@ struct Parts {
     clock: Arc<dyn Clock>,
     nonces: Arc<DpopNonces>,
     redis: Option<Arc<RedisStore>>,
+    embedded: Option<Arc<EmbeddedStore>>,
     memory: Arc<Recollection>,
     fetcher: KeyFetcher,
     audit: Option<Arc<Audit>>,

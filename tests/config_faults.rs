@@ -119,10 +119,6 @@ fn with_row(row: &Row) -> String {
             node[key] = if listed { serde_json::json!([value()]) } else { value() };
             break;
         }
-        // A route's `replay` is a word otherwise.
-        if node[key].is_string() {
-            node[key] = serde_json::json!({});
-        }
         node = if listed { &mut node[key][0] } else { &mut node[key] };
     }
     document.to_string()

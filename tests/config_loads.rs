@@ -9,12 +9,14 @@ use std::time::Duration;
 use tollgate::authn::{BindingRule, OnLoss, ReplayMode, RevocationPolicy};
 use tollgate::clock::UnixTime;
 use tollgate::config::{self, Loaded, StoreSettings};
-use tollgate::decision::{Access, Condition, Guard};
+use tollgate::decision::{Access, Condition, Guard, Mode};
 use tollgate::identity::TokenHandling;
 use tollgate::issuer::Form;
 use tollgate::proxy::{ListenerKind, Scheme};
 use tollgate::request::{CanonicalPath, Host};
 use tollgate::route::Routed;
+use tollgate::store::Servers;
+use tollgate::telemetry::audit::{AuditEvents, AuditTerms, Overflow, SubjectForm};
 use tollgate::tls::{ClientCertificateMode, TlsVersion, UnknownSni};
 use tollgate::upstream::{Balance, HostPolicy, Protocol};
 
@@ -72,14 +74,59 @@ fn possession_means_what_it_says() {
 }
 
 #[test]
+fn admin_tls_audit_and_mode_mean_what_they_say() {
+    let loaded = sound();
+    let tls = loaded.admin.tls.as_ref().expect("TLS");
+    assert_eq!(tls.client_certificates.as_ref().map(|clients| clients.mode()), Some(ClientCertificateMode::Required));
+    let audit = loaded.audit.as_ref().expect("an audit log");
+    assert_eq!((audit.file.file_name(), audit.rotate), (Some("audit.jsonl".as_ref()), 1 << 20));
+    let AuditTerms { events, subject, overflow, trace } = audit.terms;
+    assert_eq!((events, subject), (AuditEvents::Denials, SubjectForm::Clear));
+    assert_eq!((overflow, trace), (Overflow::Drop, true));
+    assert_eq!((guard(&loaded, "files").mode, guard(&loaded, "orders").mode), (Mode::Report, Mode::Enforce));
+}
+
+#[test]
 fn the_store_means_what_it_says() {
     let loaded = sound();
     let StoreSettings::Redis(redis) = &loaded.store else { panic!("redis") };
     assert_eq!((redis.timeout, redis.key_prefix.as_str()), (Duration::from_millis(50), "gate"));
     assert!(redis.username.is_some() && redis.password.is_some() && redis.ca.is_some());
+    assert_eq!((redis.connections, redis.replica_acks), (4, 1));
+    let shown = redis.client_certificate.as_ref().expect("a client certificate");
+    assert!(shown.chain.starts_with(b"-----BEGIN CERTIFICATE") && shown.key.expose().starts_with(b"-----BEGIN"));
+    let Servers::Sentinel { urls, service } = &redis.servers else { panic!("Sentinels") };
+    let urls: Vec<_> = urls.iter().map(ToString::to_string).collect();
+    assert_eq!(urls, ["rediss://watch-1.internal:26379", "rediss://watch-2.internal:26379"]);
+    assert_eq!(service, "tollgate");
     // Upstream `orders` gives up connecting after 1 s, `pages` after the default of 2 s.
     assert_eq!(redis.foreign_memory, Duration::from_secs(2));
     assert_eq!((loaded.revocations.max_stale, &loaded.revocations.file), (Duration::from_secs(120), &None));
+}
+
+#[test]
+fn the_nodes_of_a_cluster_mean_what_they_say() {
+    let (before, rest) = SOUND.split_once("    sentinel:").expect("Sentinels");
+    let (_, after) = rest.split_once('\n').expect("more lines");
+    let text = format!("{before}    cluster: [\"rediss://one:7000\", \"rediss://[::1]\"]\n{after}");
+    let loaded = Workshop::new().load(&text).unwrap_or_else(|faults| panic!("{faults}"));
+    let StoreSettings::Redis(redis) = &loaded.store else { panic!("redis") };
+    let Servers::Cluster(nodes) = &redis.servers else { panic!("a cluster") };
+    let nodes: Vec<_> = nodes.iter().map(|node| (node.tls, node.host.as_str(), node.port)).collect();
+    assert_eq!(nodes, [(true, "one", Some(7000)), (true, "::1", None)]);
+}
+
+#[test]
+fn uses_mean_how_often() {
+    let loaded = sound();
+    assert_eq!(guard(&loaded, "documents").replay, ReplayMode::Uses(3));
+    let once = SOUND.replace("replay: { uses: 3 }", "replay: { uses: 1 }");
+    let loaded = Workshop::new().load(&once).unwrap_or_else(|faults| panic!("{faults}"));
+    assert_eq!(guard(&loaded, "documents").replay, ReplayMode::Once, "one use, counted, is one use");
+    let tightened = SOUND.replace("    credentials: [header]\n", "    replay: { uses: 5 }\n");
+    let loaded = Workshop::new().load(&tightened).unwrap_or_else(|faults| panic!("{faults}"));
+    let modes = ["orders", "documents", "files"].map(|route| guard(&loaded, route).replay);
+    assert_eq!(modes, [ReplayMode::Once, ReplayMode::Uses(3), ReplayMode::Uses(5)], "a route may be stricter");
 }
 
 #[test]
@@ -147,7 +194,7 @@ fn routes_are_joined_with_the_defaults() {
     let condition = orders.when.as_ref().expect("a condition").source();
     assert!(condition.contains("claims.tenant") && condition.contains("has(claims.sub)"), "{condition}");
     let documents = guard(&loaded, "documents");
-    assert_eq!((documents.replay, documents.on_loss), (ReplayMode::None, OnLoss::Local));
+    assert_eq!((documents.replay, documents.on_loss), (ReplayMode::Uses(3), OnLoss::Local));
     assert_eq!(documents.when.as_ref().map(Condition::source), Some("has(claims.sub)"));
     assert_eq!(loaded.rules[1].identity.token, TokenHandling::Inner);
     let headers: Vec<_> = loaded.rules[0].identity.headers.iter().map(|rule| rule.name.as_str()).collect();
@@ -245,7 +292,13 @@ fn the_effective_policy_of_each_route_is_a_block_of_text() {
         "  token: dropped",
         "route documents",
         "  revocation: required, closed when the list is out of date",
+        "  replay: 3 uses on all routes together, local when the store can't answer",
         "  replay: none, a token may be used again",
+        "store",
+        "  redis: the primary of tollgate, as rediss://watch-1.internal:26379 rediss://watch-2.internal:26379 say; keys \
+         begin with gate",
+        "  an answer may take 50ms; connections to each server: 4",
+        "  replica_acks: 1, a claim counts once a replica holds it too",
         "  revocation: last_known, however old the list is",
         "  token: the JWS out of the JWE",
     ] {

@@ -117,6 +117,39 @@ fn a_token_spent_on_one_route_is_spent_on_the_other_and_untouched_by_a_third() {
 }
 
 #[test]
+fn a_counted_token_opens_so_many_times_at_all_gateways_together() {
+    let (redis, upstream, issuer) = (Redis::start(), Upstream::start(), issuer());
+    let counted = "name: thrice\nmatch: { path: /thrice }\nupstream: echo\n\
+                   access: { issuers: [corp], replay: { uses: 3 } }";
+    let gateways = [(); 2].map(|()| config(&issuer, &upstream).route(counted).redis(&redis).start());
+    for gateway in &gateways {
+        until_claims_are_proven(gateway, &issuer, &upstream);
+    }
+    let (token, barrier) = (issuer.token("alice"), Barrier::new(PRESENTERS));
+    let mut statuses: Vec<u16> = thread::scope(|scope| {
+        let presenters: Vec<_> = (0..PRESENTERS)
+            .map(|presenter| {
+                let (client, token, barrier) = (gateways[presenter % 2].client(), &token, &barrier);
+                scope.spawn(move || {
+                    barrier.wait();
+                    client.get("/thrice", Some(token)).status
+                })
+            })
+            .collect();
+        presenters.into_iter().map(|presenter| presenter.join().unwrap()).collect()
+    });
+    statuses.sort_unstable();
+    assert_eq!(statuses, [vec![200; 3], vec![401; PRESENTERS - 3]].concat());
+    assert_replayed(&gateways[0].client().get("/once", Some(&token)));
+    let counts = |result: &str| {
+        let labels = [("mode", "uses"), ("result", result)];
+        let count = |gateway: &Gateway| gateway.admin().metrics().count("tollgate_replay_claims_total", &labels);
+        gateways.iter().map(count).sum::<u64>()
+    };
+    assert_eq!((counts("fresh"), counts("replayed")), (3, PRESENTERS as u64 - 3));
+}
+
+#[test]
 fn a_refused_request_spends_nothing() {
     let (upstream, issuer) = (Upstream::start(), issuer());
     let guarded = "name: scoped\nmatch: { path: /scoped }\nupstream: echo\n\

@@ -273,7 +273,10 @@ fn what_needs_a_restart_is_named_and_the_rest_is_applied() {
     });
     let report = gateway.admin().reload();
     assert_eq!(report["outcome"], "applied");
-    assert_eq!(report["needs_restart"], json!(["listeners[https].http2", "store", "server.threads"]));
+    assert_eq!(
+        report["needs_restart"],
+        json!(["listeners[https].http2", "store.embedded.max_entries", "server.threads"])
+    );
     assert_eq!(gateway.client().get("/x", Some(&issuer.token("alice"))).status, 403, "the new scope is asked");
     assert!(gateway.log().contains("server.threads differs from what the process was started with"));
     // It goes on being told until the restart, and no longer than it is so.

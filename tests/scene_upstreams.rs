@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, UNIX_EPOCH};
 
-use common::{Authority, Config, Endpoint, Gateway, HOST, Issuer, Reply, Upstream, until};
+use common::{Authority, Config, Endpoint, Gateway, HOST, Issuer, Reply, Upstream, nss_wrapper, until};
 
 /// Connections that ask at once.
 const CLIENTS: usize = 4;
@@ -280,13 +280,9 @@ struct Names {
 impl Names {
     fn new(config: Config) -> (Self, Config) {
         let file = config.directory().join("hosts");
-        let library = ["/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib"]
-            .map(|directory| format!("{directory}/libnss_wrapper.so"))
-            .into_iter()
-            .find(|library| fs::exists(library).unwrap())
-            .expect("libnss_wrapper.so: run tests/run, which installs what the tests need");
-        let config =
-            config.environment("LD_PRELOAD", &library).environment("NSS_WRAPPER_HOSTS", &file.display().to_string());
+        let config = config
+            .environment("LD_PRELOAD", &nss_wrapper().display().to_string())
+            .environment("NSS_WRAPPER_HOSTS", &file.display().to_string());
         (Self { file, written: 0 }, config)
     }
 

@@ -5,6 +5,7 @@
 
 use super::edition::{Edition, Settings};
 use super::live::Live;
+use super::notify::ServiceManager;
 use super::restart::needs_restart;
 use crate::admin::{AdminToken, ReloadCause, ReloadOutcome, ReloadReport};
 use crate::authn::DpopNonces;
@@ -81,7 +82,7 @@ pub(super) struct Reloader {
 
 impl Reloader {
     /// Reloads when it is told to, and when a file changes; `inputs` is what the configuration in force was read from.
-    pub(super) async fn run(self, inputs: Inputs, mut waiting: Waiting) {
+    pub(super) async fn run(self, inputs: Inputs, mut waiting: Waiting, manager: ServiceManager) {
         let mut watch = watching(inputs);
         let mut pause = LOOK_EVERY;
         loop {
@@ -97,7 +98,9 @@ impl Reloader {
                 }
             };
             let Some(order) = order else { return };
+            manager.reloading();
             let (report, inputs) = self.reload(order.cause).await;
+            manager.ready();
             watch = inputs.map_or(watch, watching);
             pause = LOOK_EVERY;
             // Whoever asked may have gone away.

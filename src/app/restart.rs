@@ -5,8 +5,9 @@
 
 use super::edition::Settings;
 use crate::admin::AdminSettings;
-use crate::config::RevocationSettings;
+use crate::config::{RevocationSettings, StoreSettings};
 use crate::proxy::{ListenerKind, ListenerSettings, ServerSettings};
+use crate::store::{RedisSettings, Servers};
 use crate::telemetry::{AuditSettings, LogSettings};
 use crate::tls::TlsSettings;
 
@@ -17,7 +18,7 @@ pub(super) fn needs_restart(started: &Settings, now: &Settings) -> Vec<String> {
     let LogSettings { level: _, target: _ } = log;
     let mut keys = all_listeners(listeners, &now.listeners);
     keys.extend(of_admin(admin, &now.admin));
-    keys.extend((*store != now.store).then(|| "store".to_owned()));
+    keys.extend(of_store(store, &now.store));
     keys.extend(of_revocations(revocations, &now.revocations));
     keys.extend(of_server(server, &now.server));
     keys.extend(of_audit(audit.as_ref(), now.audit.as_ref()));
@@ -52,6 +53,51 @@ fn of_audit(started: Option<&AuditSettings>, now: Option<&AuditSettings>) -> Vec
         ("telemetry.audit.file", *file != now.file),
         ("telemetry.audit.key", *key != now.key),
         ("telemetry.audit.rotate", *rotate != now.rotate),
+    ])
+}
+
+fn of_store(started: &StoreSettings, now: &StoreSettings) -> Vec<String> {
+    match (started, now) {
+        (StoreSettings::Embedded { max_entries }, StoreSettings::Embedded { max_entries: now }) => {
+            differing(&[("store.embedded.max_entries", max_entries != now)])
+        }
+        (StoreSettings::Redis(started), StoreSettings::Redis(now)) => of_redis(started, now),
+        (StoreSettings::Embedded { .. }, StoreSettings::Redis(_))
+        | (StoreSettings::Redis(_), StoreSettings::Embedded { .. }) => differing(&[("store", true)]),
+    }
+}
+
+fn of_redis(started: &RedisSettings, now: &RedisSettings) -> Vec<String> {
+    // How long the claim of another replica is remembered follows from the upstreams' time-outs: too short costs a
+    // question, too long a refusal, and neither is worth a restart. How many are remembered is not configured.
+    let RedisSettings {
+        servers,
+        username,
+        password,
+        ca,
+        client_certificate,
+        timeout,
+        connections,
+        key_prefix,
+        replica_acks,
+        recent_claims: _,
+        foreign_memory: _,
+    } = started;
+    let key = match &now.servers {
+        Servers::Single(_) => "store.redis.url",
+        Servers::Cluster(_) => "store.redis.cluster",
+        Servers::Sentinel { .. } => "store.redis.sentinel",
+    };
+    differing(&[
+        (key, *servers != now.servers),
+        ("store.redis.username", *username != now.username),
+        ("store.redis.password", *password != now.password),
+        ("store.redis.ca", *ca != now.ca),
+        ("store.redis.client_certificate", *client_certificate != now.client_certificate),
+        ("store.redis.timeout", *timeout != now.timeout),
+        ("store.redis.connections", *connections != now.connections),
+        ("store.redis.key_prefix", *key_prefix != now.key_prefix),
+        ("store.redis.replica_acks", *replica_acks != now.replica_acks),
     ])
 }
 
@@ -132,7 +178,6 @@ fn of_tls(started: &TlsSettings, now: &TlsSettings) -> Vec<String> {
 mod tests {
     use super::*;
     use crate::authn::VerdictBounds;
-    use crate::config::StoreSettings;
     use crate::proxy::{PublicAddress, Scheme, TrustedProxies};
     use crate::secret::Secret;
     use crate::telemetry::LogLevel;
@@ -200,12 +245,30 @@ mod tests {
             "listeners[http].redirect_to",
             "listeners[more]",
             "admin.address",
-            "store",
+            "store.embedded.max_entries",
             "server.threads",
             "telemetry.audit.file",
         ];
         assert_eq!(needs_restart(&settings(), &now), expected);
         now.listeners = vec![];
         assert_eq!(needs_restart(&settings(), &now)[0], "listeners[http]");
+    }
+
+    #[test]
+    fn every_key_of_the_store_is_named() {
+        let redis = |change: fn(&mut RedisSettings)| {
+            let mut redis = RedisSettings::new(Servers::Single("redis://store".parse().unwrap()));
+            change(&mut redis);
+            Settings { store: StoreSettings::Redis(Box::new(redis)), ..settings() }
+        };
+        let named = |change| needs_restart(&redis(|_| {}), &redis(change));
+        assert_eq!(named(|redis| redis.replica_acks = 1), ["store.redis.replica_acks"]);
+        assert_eq!(named(|redis| redis.connections = 4), ["store.redis.connections"]);
+        assert_eq!(named(|redis| redis.password = Some(Secret::new("new".to_owned()))), ["store.redis.password"]);
+        let cluster: fn(&mut RedisSettings) =
+            |redis| redis.servers = Servers::Cluster(vec!["redis://store".parse().unwrap()]);
+        assert_eq!(named(cluster), ["store.redis.cluster"]);
+        assert_eq!(named(|redis| redis.foreign_memory = Duration::from_secs(9)), Vec::<String>::new());
+        assert_eq!(needs_restart(&settings(), &redis(|_| {})), ["store"]);
     }
 }

@@ -14,6 +14,8 @@ pub(super) struct Stores {
     pub(super) claims: Arc<dyn Store>,
     /// The same once more where it is a Redis, which is connected inside the runtime.
     pub(super) redis: Option<Arc<RedisStore>>,
+    /// The same once more where it is in this process, and begins anew when the process takes over from another.
+    pub(super) embedded: Option<Arc<EmbeddedStore>>,
     pub(super) revocations: Arc<Revocations>,
 }
 
@@ -22,14 +24,16 @@ impl Stores {
         let observer = Arc::clone(metrics) as Arc<dyn Observer>;
         match &loaded.store {
             StoreSettings::Embedded { max_entries } => {
-                let store = EmbeddedStore::new(*max_entries, clock.now()).observed(observer);
+                let store = Arc::new(EmbeddedStore::new(*max_entries, clock.now()).observed(observer));
                 let revocations = revocations::in_file(loaded.revocations.file.as_deref(), clock)?;
-                Ok(Self { claims: Arc::new(store), redis: None, revocations })
+                let claims = Arc::clone(&store) as Arc<dyn Store>;
+                Ok(Self { claims, redis: None, embedded: Some(store), revocations })
             }
             StoreSettings::Redis(settings) => {
                 let redis = Arc::new(RedisStore::new((**settings).clone(), Arc::clone(clock), observer)?);
                 let revocations = revocations::in_redis(redis.revocations(), &loaded.revocations);
-                Ok(Self { claims: Arc::clone(&redis) as Arc<dyn Store>, redis: Some(redis), revocations })
+                let claims = Arc::clone(&redis) as Arc<dyn Store>;
+                Ok(Self { claims, redis: Some(redis), embedded: None, revocations })
             }
         }
     }

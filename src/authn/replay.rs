@@ -4,8 +4,8 @@ use super::{ProofOfPossession, ProofUse, Verified};
 use crate::clock::UnixTime;
 use crate::issuer::IssuerProfile;
 use crate::observe::{ClaimResult, Observer};
-use crate::store::{ClaimAnswer, IfUnknown, Ledger, Nonce, NonceKey, Receipt, Store, StoreError};
-use std::sync::Arc;
+use crate::store::{ClaimAnswer, IfUnknown, Ledger, MAX_USES, Nonce, NonceKey, Receipt, Store, StoreError};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 /// The mode's name in metrics where only a proof is claimed.
@@ -23,6 +23,8 @@ pub enum ReplayMode {
     None,
     /// Once.
     Once,
+    /// So many times in all, at most [`MAX_USES`]. Every claim counts, whichever route made it.
+    Uses(u32),
 }
 
 impl ReplayMode {
@@ -32,13 +34,15 @@ impl ReplayMode {
         match self {
             Self::None => "none",
             Self::Once => "once",
+            Self::Uses(_) => "uses",
         }
     }
 
-    const fn uses(self) -> u32 {
+    fn uses(self) -> u32 {
         match self {
             Self::None => 0,
             Self::Once => 1,
+            Self::Uses(uses) => uses.clamp(1, MAX_USES),
         }
     }
 }
@@ -121,6 +125,8 @@ pub struct Demand {
     nonces: Vec<Nonce>,
     /// When the oldest of what is claimed was made.
     issued_at: UnixTime,
+    /// When the newest was.
+    newest: UnixTime,
     leeway: Duration,
     mode: &'static str,
 }
@@ -148,8 +154,9 @@ pub fn demand(
     // and a client makes a new one for each request.
     let claimed = [proof, token].into_iter().flatten();
     let issued_at = claimed.clone().map(|(_, issued_at)| issued_at).min();
+    let newest = claimed.clone().map(|(_, issued_at)| issued_at).max();
     let nonces = claimed.map(|(nonce, _)| nonce).collect();
-    Ok(issued_at.map(|issued_at| Demand { nonces, issued_at, leeway, mode }))
+    Ok(issued_at.zip(newest).map(|(issued_at, newest)| Demand { nonces, issued_at, newest, leeway, mode }))
 }
 
 /// The token's own nonce, and when it was issued.
@@ -179,19 +186,29 @@ fn proof_nonce(proof: &ProofUse) -> (Nonce, UnixTime) {
 pub struct ReplayGuard {
     store: Arc<dyn Store>,
     local: Ledger,
+    /// Since when another process accepts claims that this one's store does not see.
+    handed_over: OnceLock<UnixTime>,
 }
 
 impl ReplayGuard {
     /// A guard on `store`, with a table of at most `local_entries` for routes that are `local` on its loss.
     #[must_use]
     pub fn new(store: Arc<dyn Store>, local_entries: usize) -> Self {
-        Self { store, local: Ledger::new(local_entries) }
+        Self { store, local: Ledger::new(local_entries), handed_over: OnceLock::new() }
     }
 
     /// The store behind the guard.
     #[must_use]
     pub fn store(&self) -> &Arc<dyn Store> {
         &self.store
+    }
+
+    /// Leaves everything issued after `at` to another process, whose memory begins no earlier than that.
+    ///
+    /// It refuses what is older, and this one what is newer, so that nothing is accepted by both. `on_loss` does not
+    /// matter: this is no loss.
+    pub fn leave_to_successor(&self, at: UnixTime) {
+        let _ = self.handed_over.set(at);
     }
 
     /// Claims what `demand` names, in one atomic step.
@@ -202,6 +219,9 @@ impl ReplayGuard {
         now: UnixTime,
         observer: &dyn Observer,
     ) -> Result<NotReplayed, ReplayRefusal> {
+        if self.handed_over.get().is_some_and(|at| demand.newest > at.plus(demand.leeway)) {
+            return Err(ReplayRefusal::StoreLost(StoreError::HandedOver));
+        }
         let if_unknown = if on_loss == OnLoss::Closed { IfUnknown::GiveBack } else { IfUnknown::Keep };
         let answer = self.store.claim(&demand.nonces, now, if_unknown).await;
         let result = match &answer {

@@ -7,6 +7,7 @@ mod echo;
 mod explain;
 mod keys;
 mod metrics;
+mod promote;
 mod quickstart;
 mod token;
 
@@ -30,6 +31,9 @@ enum Command {
         /// The configuration.
         #[arg(short, long, default_value = "gateway.yaml")]
         config: PathBuf,
+        /// Take the sockets of the process that serves now, which then drains and ends.
+        #[arg(long)]
+        upgrade: bool,
     },
     /// Validate as `run` would, warn of what is legal but weak, and print what each route asks.
     Check(check::Check),
@@ -74,13 +78,13 @@ pub fn main() -> ExitCode {
 
 fn run(command: Command) -> anyhow::Result<Outcome> {
     match command {
-        Command::Run { config } => {
+        Command::Run { config, upgrade } => {
             let config::Reading { outcome, inputs } = config::read(&config, &config::ProcessEnvironment);
             let Some(loaded) = sound(outcome) else { return Ok(Outcome::CheckFailed) };
-            crate::app::run(loaded, inputs)?;
+            crate::app::run(loaded, inputs, upgrade)?;
             Ok(Outcome::Done)
         }
-        Command::Check(command) => Ok(command.run()),
+        Command::Check(command) => command.run(),
         Command::Explain(command) => command.run(),
         Command::Quickstart(command) => command.run(),
         Command::Keys(command) => command.run(),

@@ -5,6 +5,7 @@ use super::compile::Rule;
 use super::loaded::Loaded;
 use super::possession;
 use super::site::Site;
+use super::spending;
 use super::warning::Warning;
 use crate::authn::{BindingRule, OnLoss, ReplayMode, RevocationPolicy};
 use crate::clock::{Clock as _, SystemClock};
@@ -26,7 +27,7 @@ pub fn lint(loaded: &Loaded) -> Vec<Warning> {
         one_route(rule, site, &mut warnings);
         weaker_siblings(rule, site, loaded, &mut warnings);
     }
-    mixed_replay(loaded, &mut warnings);
+    spending::lint(loaded, &mut warnings);
     possession::lint(loaded, &mut warnings);
     unused(loaded, &mut warnings);
     certificates(loaded, &mut warnings);
@@ -134,23 +135,6 @@ fn asks_less(rule: &Rule, strict: &Guard) -> bool {
     let stranger = lax.issuers.iter().any(|issuer| !strict.issuers.contains(issuer));
     let unasked = unasked || (lax.mode == Mode::Report && strict.mode == Mode::Enforce);
     reused || unbound || weaker || unasked || stranger
-}
-
-/// A token spent on one route is not spent for a route that never asks.
-fn mixed_replay(loaded: &Loaded, warnings: &mut Vec<Warning>) {
-    for (index, site) in loaded.places.issuers.iter().enumerate() {
-        let id = IssuerId::new(index);
-        let serving = |mode: ReplayMode| {
-            let serves =
-                |rule: &&Rule| guard(rule).is_some_and(|guard| guard.replay == mode && guard.issuers.contains(&id));
-            loaded.rules.iter().find(serves).map(|rule| &rule.policy.name)
-        };
-        if let (Some(once), Some(again)) = (serving(ReplayMode::Once), serving(ReplayMode::None)) {
-            let weakness =
-                format!("serves `{once}`, where a token opens once, and `{again}`, where the same token opens again");
-            warnings.push(Warning::new(site, weakness));
-        }
-    }
 }
 
 fn unused(loaded: &Loaded, warnings: &mut Vec<Warning>) {

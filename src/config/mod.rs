@@ -21,6 +21,7 @@ pub mod schema;
 mod secrets;
 mod site;
 mod source;
+mod spending;
 pub mod unsupported;
 mod warning;
 mod watch;

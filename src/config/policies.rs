@@ -1,34 +1,37 @@
-//! What every route comes to in the end, as text: the answer to "what does this file mean?".
+//! What every route comes to in the end, and the store, as text: the answer to "what does this file mean?".
 
-use super::compile::Rule;
+use super::compile::{Rule, StoreSettings};
 use super::loaded::Loaded;
 use crate::authn::{BindingRule, ReplayMode, RevocationPolicy, StepUp};
 use crate::decision::{Access, Guard, Mode};
 use crate::identity::{Encoding, Format, HeaderRule, TokenHandling};
 use crate::issuer::IssuerProfile;
+use crate::store::{RedisSettings, RedisUrl, Servers};
 use std::fmt;
 use std::time::Duration;
 
-/// The effective policy of each route: its name, and lines of `what: value`.
+/// The effective policy of each route, and what is meant by `store`: lines of `what: value`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Policies(Vec<(String, Vec<String>)>);
+pub struct Policies {
+    routes: Vec<(String, Vec<String>)>,
+    store: Vec<String>,
+}
 
 impl Policies {
     /// Each route's name, and the lines of its policy.
     pub fn routes(&self) -> impl Iterator<Item = (&str, &[String])> {
-        self.0.iter().map(|(route, lines)| (route.as_str(), lines.as_slice()))
+        self.routes.iter().map(|(route, lines)| (route.as_str(), lines.as_slice()))
     }
 }
 
 impl fmt::Display for Policies {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (route, lines) in &self.0 {
+        for (route, lines) in &self.routes {
             writeln!(f, "route {route}")?;
-            for line in lines {
-                writeln!(f, "  {line}")?;
-            }
+            lines.iter().try_for_each(|line| writeln!(f, "  {line}"))?;
         }
-        Ok(())
+        writeln!(f, "store")?;
+        self.store.iter().try_for_each(|line| writeln!(f, "  {line}"))
     }
 }
 
@@ -36,7 +39,7 @@ impl fmt::Display for Policies {
 #[must_use]
 pub fn effective_policies(loaded: &Loaded) -> Policies {
     let describe = |rule: &Rule| (rule.policy.name.to_string(), lines(rule, loaded));
-    Policies(loaded.rules.iter().map(describe).collect())
+    Policies { routes: loaded.rules.iter().map(describe).collect(), store: store(&loaded.store) }
 }
 
 fn lines(rule: &Rule, loaded: &Loaded) -> Vec<String> {
@@ -86,8 +89,9 @@ fn guarded(guard: &Guard, loaded: &Loaded) -> Vec<String> {
     lines.extend(guard.step_up.as_ref().map(|asked| format!("step-up: {}", step_up(asked))));
     lines.push(match guard.replay {
         ReplayMode::None => "replay: none, a token may be used again".to_owned(),
-        mode @ ReplayMode::Once => {
-            format!("replay: {}, {} when the store can't answer", mode.name(), guard.on_loss.name())
+        ReplayMode::Once => format!("replay: once, {} when the store can't answer", guard.on_loss.name()),
+        ReplayMode::Uses(uses) => {
+            format!("replay: {uses} uses on all routes together, {} when the store can't answer", guard.on_loss.name())
         }
     });
     lines.push(match guard.revocation {
@@ -165,6 +169,36 @@ fn token(handling: TokenHandling) -> &'static str {
         TokenHandling::Keep => "kept as sent",
         TokenHandling::Inner => "the JWS out of the JWE",
     }
+}
+
+fn store(settings: &StoreSettings) -> Vec<String> {
+    match settings {
+        StoreSettings::Embedded { max_entries } => {
+            vec![format!("embedded: up to {max_entries} claims in this process, gone when it stops")]
+        }
+        StoreSettings::Redis(settings) => redis(settings),
+    }
+}
+
+fn redis(settings: &RedisSettings) -> Vec<String> {
+    let urls = |urls: &[RedisUrl]| urls.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+    let servers = match &settings.servers {
+        Servers::Single(url) => url.to_string(),
+        Servers::Cluster(nodes) => format!("the cluster of {}", urls(nodes)),
+        Servers::Sentinel { urls: sentinels, service } => {
+            format!("the primary of {service}, as {} say", urls(sentinels))
+        }
+    };
+    let acks = match settings.replica_acks {
+        0 => "a claim counts once the primary has it".to_owned(),
+        1 => "a claim counts once a replica holds it too".to_owned(),
+        acks => format!("a claim counts once {acks} replicas hold it too"),
+    };
+    vec![
+        format!("redis: {servers}; keys begin with {}", settings.key_prefix),
+        format!("an answer may take {}; connections to each server: {}", span(settings.timeout), settings.connections),
+        format!("replica_acks: {}, {acks}", settings.replica_acks),
+    ]
 }
 
 /// A duration as gateway.yaml writes it.

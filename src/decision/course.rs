@@ -106,7 +106,7 @@ impl<'c> Course<'c> {
             return Err(self.refuse(Stage::Host, Reason::BadFraming, || "no sound Host header"));
         };
         match &self.facts.transport.server_name {
-            Some(name) if Host::parse(name).as_ref() != Some(&authority.host) => {
+            Some(name) if !authority.host.is(name) => {
                 let name = Arc::clone(name);
                 Err(self.refuse(Stage::Host, Reason::Misdirected, || {
                     format!("{authority}, but the handshake named {name}")

@@ -4,6 +4,7 @@
 //! like, and some compare without case. So names are compared in a folded form, in which every byte that is no letter
 //! or digit is a `-`; `X_User.Id` is `x-user-id` here.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 
 /// Headers that would let a client rewrite the method or the path behind our back, by whichever convention the
@@ -29,12 +30,12 @@ impl Firewall {
         let mut firewall = Self::default();
         firewall.names.extend(OVERRIDES.map(str::to_owned));
         firewall.names.insert("x-real-ip".to_owned());
-        firewall.names.extend(headers.into_iter().map(fold));
+        firewall.names.extend(headers.into_iter().map(|name| fold(name).into_owned()));
         for pattern in patterns {
             match pattern.strip_suffix('*') {
-                Some(prefix) => firewall.prefixes.push(fold(prefix)),
+                Some(prefix) => firewall.prefixes.push(fold(prefix).into_owned()),
                 None => {
-                    firewall.names.insert(fold(pattern));
+                    firewall.names.insert(fold(pattern).into_owned());
                 }
             }
         }
@@ -45,21 +46,25 @@ impl Firewall {
     #[must_use]
     pub fn strips(&self, name: &str) -> bool {
         let folded = fold(name);
-        self.names.contains(&folded) || self.prefixes.iter().any(|prefix| folded.starts_with(prefix.as_str()))
+        self.names.contains(&*folded) || self.prefixes.iter().any(|prefix| folded.starts_with(prefix.as_str()))
     }
 
     /// True when the header carries a credential, in any spelling.
     #[must_use]
     pub fn is_credential(name: &str) -> bool {
-        CREDENTIALS.contains(&fold(name).as_str())
+        CREDENTIALS.contains(&&*fold(name))
     }
 }
 
-/// The form in which names are compared.
+/// The form in which names are compared. Nearly every name of a real request has it already, and costs no copy.
 #[must_use]
-pub fn fold(name: &str) -> String {
+pub fn fold(name: &str) -> Cow<'_, str> {
+    let is_folded = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    if name.bytes().all(is_folded) {
+        return Cow::Borrowed(name);
+    }
     let fold_byte = |byte: u8| if byte.is_ascii_alphanumeric() { char::from(byte.to_ascii_lowercase()) } else { '-' };
-    name.bytes().map(fold_byte).collect()
+    Cow::Owned(name.bytes().map(fold_byte).collect())
 }
 
 #[cfg(test)]

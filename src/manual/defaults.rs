@@ -22,6 +22,9 @@
 //! | `tls.unknown_sni` | `reject` | a client that asks for another name wants another server |
 //! | `tls.min_version` | 1.2 | older versions have known breaks (RFC 8996) |
 //! | `store` | embedded | works without anything else; it forgets on restart, and says so by `replay_unprovable` |
+//! | `store.redis.timeout` | 100 ms | a request waits no longer for the store; a server that is late is not waited for again until it has answered |
+//! | `store.redis.connections` | 1 | one carries some 100 000 claims a second, and every further one splits the batches |
+//! | `store.redis.replica_acks` | 0 | it costs each claim a wait for the replicas; write a majority of them where Sentinels or a cluster promote by themselves |
 //! | `server.verdict_cache` | 100 000 tokens, 256 MiB | what is remembered is the cryptography alone; time, audience, binding, revocation and replay are judged on every use |
 //! | `admin.address` | loopback | the admin listener tells what the public must not know |
 //! | `fetch.refresh`, `fetch.cooldown` | 10 m, 30 s | a rotation is seen soon, and a flood of unknown keys costs the issuer two requests a minute |

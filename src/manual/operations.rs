@@ -15,11 +15,37 @@
 //! **`store_unavailable`.** The store did not answer within `store.redis.timeout`, and the route is `closed`. `/readyz`
 //! and `tollgate_store_degraded` show it. Routes without `replay` are not affected.
 //!
+//! **Redis behind Sentinels, and Redis Cluster.** `store.redis.sentinel` names the Sentinels and the name under which
+//! they watch the primary; `username`, `password` and TLS are used for them and for the servers. `store.redis.cluster`
+//! names some nodes; the user needs `+cluster|nodes` there. After a failover every token issued before it is
+//! `replay_unprovable`: the new primary may lack the last claims. In a cluster that concerns the slots of that primary
+//! alone, and a shard that is lost for good closes only what lies in its slots (set `cluster-require-full-coverage no`,
+//! or Redis itself closes everything). With `replica_acks: n` a claim counts once n replicas hold it (`+wait`);
+//! where fewer are attached, `closed` routes answer 503. WAIT is best effort: it narrows a split brain to primaries that
+//! still have n replicas, which with a majority is at most one.
+//!
 //! **Reloading.** SIGHUP, `POST /api/reload`, or just the change of a file: `gateway.yaml`, what it includes, and every
 //! key, certificate and secret it names, a swapped Kubernetes volume too. The new configuration is built and checked
 //! aside; a bad one changes nothing and is told in the log, in `tollgate_config_last_reload_success` and, fault by fault,
 //! in `GET /api/status`. Addresses, threads, the store and time-outs need a restart: `needs_restart` names them, and
 //! everything else is applied.
+//!
+//! **Ending.** SIGTERM: `/readyz` and `/.tollgate/healthz` answer 503 and every answer asks its client to leave, while
+//! requests are still served for `drain_delay`, so that balancers have noticed; then nobody is let in, and the process ends
+//! with its last request, at the latest after `shutdown_grace`. SIGINT ends at once, in the middle of that too.
+//!
+//! **Upgrading.** `tollgate run --upgrade`, with the same `server.runtime_dir`: the new process reads its configuration and
+//! its keys, takes the listening sockets through `upgrade.sock` there (only the same user may, or root), and begins in the
+//! moment in which the old one stops; connections wait in the system meanwhile. Whatever fails before that moment leaves
+//! the old one serving. It ends with its last connection, at the latest after `shutdown_grace`: idle ones get one more
+//! answer, which asks them to leave; what is open longer, a WebSocket for instance, is cut. Two gateways on one machine need
+//! a directory each. With the embedded store the new process refuses one-time tokens and proofs made before it began
+//! (`replay_unprovable`) and the old one those made after (`store_unavailable`), so that none is accepted by both; rates
+//! and lock-outs begin anew. A file of revocations is read by both to the end. With Redis nothing of this is noticed.
+//!
+//! **systemd.** `Type=notify` and `ExecReload=/bin/kill -HUP $MAINPID` are enough; `Type=notify-reload` works too. For
+//! upgrades start the new process inside the unit, as another reload command does (`/bin/sh -c 'tollgate run -c … --upgrade
+//! &'`): the old process names it by `MAINPID`, so that `NotifyAccess=main` will do.
 //!
 //! **Rotating an issuer's keys.** Publish the new key beside the old one, wait longer than `fetch.refresh`, sign with it,
 //! and take the old one away when its last token has expired. A key that is used too early is found all the same: a token

@@ -94,6 +94,8 @@
 //! | attack | rule | test |
 //! |---|---|---|
 //! | a one-time token presented twice, at once, to two replicas | one atomic claim, made last | `exactly_one_of_eight_presenters_at_two_gateways_gets_through` in `tests/scene_one_time.rs` |
+//! | a one-time token spent once in each of two processes, one of which takes over from the other | the old one takes what was issued before that moment, the new one what was issued after | `no_one_time_token_is_accepted_by_both_processes` in `tests/scene_life.rs` |
+//! | another user of the machine takes the listening sockets | the socket they are handed over by is for its own user, whose id the system vouches for | `only_its_own_user_may_take_over_and_only_from_somebody` in `tests/scene_life.rs` |
 //! | the same while the store is restarted, stopped, or cut off in the middle of claims | a claim without an answer lets nobody in; what was issued before a restart is unprovable | `connections_cut_in_the_middle_let_no_token_in_twice_and_make_none_unprovable` in `tests/scene_store_faults.rs`, `a_restart_with_an_older_snapshot_lets_no_token_in_twice` in `tests/scene_store_faults.rs` |
 //! | identity headers sent by the client in any spelling (CVE-2025-64484) | the firewall strips on every route, then proven values are set | `tests/scene_identity.rs` |
 //! | `/%61dmin`, `..;`, `//` past the route that guards | one canonical path or 400, matched and forwarded alike | `tests/scene_paths.rs` |

@@ -31,7 +31,7 @@ impl Generation {
             meters: snapshot.policies.iter().map(|policy| metrics.route(&policy.name)).collect(),
             unrouted: metrics.route("none"),
             upstream_meters: upstreams.iter().map(|pool| metrics.upstream(pool.name())).collect(),
-            identity_headers: headers.map(|rule| fold(&rule.name)).collect(),
+            identity_headers: headers.map(|rule| fold(&rule.name).into_owned()).collect(),
             snapshot: Arc::new(snapshot),
             upstreams,
         }
@@ -49,6 +49,6 @@ impl Generation {
 
     /// True when a response header of this name is an identity header, in any spelling.
     pub(super) fn is_identity(&self, name: &HeaderName) -> bool {
-        !self.identity_headers.is_empty() && self.identity_headers.contains(&fold(name.as_str()))
+        !self.identity_headers.is_empty() && self.identity_headers.contains(&*fold(name.as_str()))
     }
 }

@@ -11,6 +11,7 @@ use pingora::proxy::{HttpProxy, http_proxy};
 use pingora::server::configuration::ServerConf;
 use pingora::services::Service as Startable;
 use pingora::services::listening::Service;
+use prometheus::IntGauge;
 use std::sync::Arc;
 
 /// More attempts than any upstream allows for one request: how many there are is its own affair.
@@ -18,19 +19,37 @@ const MAX_ATTEMPTS: usize = 32;
 /// Idle connections to upstreams that are kept, for each thread.
 const IDLE_UPSTREAM_CONNECTIONS: usize = 256;
 
+/// How many client connections are open.
+pub struct Connections(Vec<IntGauge>);
+
+impl Connections {
+    fn of(listeners: &[ListenerSettings], metrics: &Metrics) -> Self {
+        Self(listeners.iter().map(|listener| metrics.connections(&listener.name)).collect())
+    }
+
+    /// Their number at this moment.
+    #[must_use]
+    pub fn open(&self) -> usize {
+        self.0.iter().map(|gauge| usize::try_from(gauge.get()).unwrap_or(0)).sum()
+    }
+}
+
 /// The public side: its services, and where a reload finds the terms of its handshakes.
 pub struct Listening {
     /// What is to be started.
     pub services: Vec<Box<dyn Startable>>,
     /// The terms of each TLS listener, by its name.
     pub terms: Vec<(Arc<str>, SharedTerms)>,
+    /// Who is still there when nobody is let in any more.
+    pub connections: Connections,
 }
 
 /// Makes the services of `listeners`. Nothing listens before they are started.
 ///
 /// All TLS listeners are one service, so that they share the pool of connections to the upstreams.
 pub fn services(listeners: &[ListenerSettings], shared: &Arc<Shared>) -> Result<Listening, TlsSetupError> {
-    let mut listening = Listening { services: Vec::new(), terms: Vec::new() };
+    let mut listening =
+        Listening { services: Vec::new(), terms: Vec::new(), connections: Connections::of(listeners, &shared.metrics) };
     let door = door(listeners, shared);
     let mut gateway = Service::new("gateway".to_owned(), door);
     let on_handshake = count_handshakes(&shared.metrics);

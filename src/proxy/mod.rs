@@ -25,7 +25,7 @@ mod tunnel;
 
 pub use context::{Context, InFlight};
 pub use generation::Generation;
-pub use listen::{Listening, services};
+pub use listen::{Connections, Listening, services};
 pub use settings::{ListenerKind, ListenerSettings, PublicAddress, Scheme, ServerSettings};
 pub use trust::{Network, TrustedProxies};
 
@@ -73,7 +73,17 @@ pub struct Shared {
     /// How many requests are being served.
     pub in_flight: InFlight,
     /// True once the process is about to end.
-    pub draining: Arc<AtomicBool>,
+    pub draining: AtomicBool,
+    /// True once another process serves in its place.
+    pub handed_over: AtomicBool,
+}
+
+impl Shared {
+    /// Another process is about to serve in this one's place.
+    pub fn hand_over(&self) {
+        self.handed_over.store(true, Ordering::Release);
+        self.draining.store(true, Ordering::Release);
+    }
 }
 
 /// The gateway, as the engine sees it.
@@ -180,7 +190,7 @@ impl ProxyHttp for Gateway {
 
     async fn early_request_filter(&self, session: &mut Session, _: &mut Context) -> Result<()> {
         let idle = self.shared.settings.idle_timeout;
-        let ending = session.is_process_shutting_down();
+        let ending = self.shared.draining.load(Ordering::Acquire);
         plain::keep_alive(session.as_downstream_mut(), idle.as_secs(), ending);
         session.set_read_timeout(Some(idle));
         session.set_write_timeout(Some(idle));

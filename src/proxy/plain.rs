@@ -98,7 +98,7 @@ impl HttpServerApp for Redirector {
     async fn process_new_http(
         self: &Arc<Self>,
         mut session: ServerSession,
-        shutdown: &ShutdownWatch,
+        _: &ShutdownWatch,
     ) -> Option<ReusedHttpStream> {
         let read = tokio::time::timeout(self.shared.settings.header_timeout, session.read_request()).await;
         match read {
@@ -106,7 +106,11 @@ impl HttpServerApp for Redirector {
             // Unreadable as HTTP, silent, or too slow: there is nobody to redirect.
             Ok(Ok(false) | Err(_)) | Err(_) => return None,
         }
-        keep_alive(&mut session, self.shared.settings.idle_timeout.as_secs(), *shutdown.borrow());
+        keep_alive(
+            &mut session,
+            self.shared.settings.idle_timeout.as_secs(),
+            self.shared.draining.load(Ordering::Acquire),
+        );
         self.answer(&mut session).await;
         let persistent = HttpPersistentSettings::for_session(&session);
         let reusable = session.finish().await.ok().flatten()?;

@@ -28,6 +28,12 @@ impl Host {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// True when `raw` is this host, in whatever spelling.
+    #[must_use]
+    pub fn is(&self, raw: &str) -> bool {
+        raw == &*self.0 || Self::parse(raw).as_ref() == Some(self)
+    }
 }
 
 impl fmt::Debug for Host {

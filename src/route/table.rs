@@ -235,23 +235,27 @@ impl RouteTable {
     /// Finds the route of a request.
     #[must_use]
     pub fn find(&self, host: &Host, path: &CanonicalPath, method: &Method) -> Routed {
-        let name = host.as_str();
-        let wildcard = name.split_once('.').map(|(_, parent)| format!("*.{parent}"));
-        let keys = [Some(name), wildcard.as_deref(), Some("*")];
-        keys.into_iter()
-            .flatten()
-            .filter_map(|key| self.tables.get(key))
-            .find_map(|table| find_in(table, path, method))
-            .unwrap_or(Routed::Nowhere)
+        let search = |table: &matchit::Router<Vec<Entry>>| find_in(table, path, method);
+        let exact = self.tables.get(host.as_str()).and_then(search);
+        // Most hosts are named in full: the text for the other tables is made when it is needed.
+        let wildcard = || self.tables.get(&wildcard(host)?).and_then(search);
+        exact.or_else(wildcard).or_else(|| self.tables.get("*").and_then(search)).unwrap_or(Routed::Nowhere)
     }
 
     /// True when some route names this host (a route for any host counts).
     #[must_use]
     pub fn knows_host(&self, host: &Host) -> bool {
-        let name = host.as_str();
-        let wildcard = name.split_once('.').map(|(_, parent)| format!("*.{parent}"));
-        [Some(name), wildcard.as_deref(), Some("*")].into_iter().flatten().any(|key| self.tables.contains_key(key))
+        let wildcard = wildcard(host);
+        [Some(host.as_str()), wildcard.as_deref(), Some("*")]
+            .into_iter()
+            .flatten()
+            .any(|key| self.tables.contains_key(key))
     }
+}
+
+/// The key of the table for hosts with one label before the same parent.
+fn wildcard(host: &Host) -> Option<String> {
+    host.as_str().split_once('.').map(|(_, parent)| format!("*.{parent}"))
 }
 
 fn find_in(table: &matchit::Router<Vec<Entry>>, path: &CanonicalPath, method: &Method) -> Option<Routed> {

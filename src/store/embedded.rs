@@ -6,17 +6,19 @@ use crate::observe::{Observer, Silent};
 use async_trait::async_trait;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 /// A store inside this process.
 pub struct EmbeddedStore {
     ledger: Ledger,
-    epoch: UnixTime,
+    /// In milliseconds since 1970.
+    epoch: AtomicI64,
     observer: Arc<dyn Observer>,
 }
 
 impl fmt::Debug for EmbeddedStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("EmbeddedStore").field("epoch", &self.epoch).finish_non_exhaustive()
+        f.debug_struct("EmbeddedStore").field("epoch", &self.begins()).finish_non_exhaustive()
     }
 }
 
@@ -24,7 +26,17 @@ impl EmbeddedStore {
     /// An empty store of at most `max_entries` claims, whose memory begins at `now`.
     #[must_use]
     pub fn new(max_entries: usize, now: UnixTime) -> Self {
-        Self { ledger: Ledger::new(max_entries), epoch: now, observer: Arc::new(Silent) }
+        let epoch = AtomicI64::new(now.as_millis());
+        Self { ledger: Ledger::new(max_entries), epoch, observer: Arc::new(Silent) }
+    }
+
+    /// Lets the memory begin at `now` instead: until then another process accepted claims.
+    pub fn begin(&self, now: UnixTime) {
+        self.epoch.fetch_max(now.as_millis(), Ordering::AcqRel);
+    }
+
+    fn begins(&self) -> UnixTime {
+        UnixTime::from_millis(self.epoch.load(Ordering::Acquire))
     }
 
     /// The same store, which reports to `observer`.
@@ -37,7 +49,7 @@ impl EmbeddedStore {
 #[async_trait]
 impl Store for EmbeddedStore {
     async fn claim(&self, nonces: &[Nonce], now: UnixTime, _: IfUnknown) -> ClaimAnswer {
-        let epoch = self.epoch;
+        let epoch = self.begins();
         match self.ledger.claim(nonces, now) {
             Ok(true) => ClaimAnswer::Fresh { epoch, receipt: Receipt { nonces: nonces.to_vec(), owner: 0, epoch } },
             Ok(false) => ClaimAnswer::Replayed { epoch },
@@ -51,7 +63,7 @@ impl Store for EmbeddedStore {
     }
 
     async fn peek(&self, nonces: &[Nonce], now: UnixTime) -> ClaimAnswer {
-        let epoch = self.epoch;
+        let epoch = self.begins();
         if self.ledger.is_free(nonces, now) {
             ClaimAnswer::Fresh { epoch, receipt: Receipt::default() }
         } else {
@@ -64,6 +76,6 @@ impl Store for EmbeddedStore {
     }
 
     fn epoch(&self) -> Option<UnixTime> {
-        Some(self.epoch)
+        Some(self.begins())
     }
 }

@@ -148,12 +148,23 @@ pub enum StoreError {
     /// The claim was made, but too few replicas of the store hold it.
     #[error("too few replicas hold the claim")]
     Unreplicated,
+    /// Another process has taken over: it is the one to ask.
+    #[error("handed over to another process")]
+    HandedOver,
 }
 
 impl StoreError {
     /// Every kind.
-    pub const ALL: [Self; 7] =
-        [Self::Timeout, Self::Connection, Self::Full, Self::Refused, Self::Evicting, Self::Clock, Self::Unreplicated];
+    pub const ALL: [Self; 8] = [
+        Self::Timeout,
+        Self::Connection,
+        Self::Full,
+        Self::Refused,
+        Self::Evicting,
+        Self::Clock,
+        Self::Unreplicated,
+        Self::HandedOver,
+    ];
 
     /// The value of the label in `tollgate_store_errors_total{kind}`.
     #[must_use]
@@ -166,6 +177,7 @@ impl StoreError {
             Self::Evicting => "evicting",
             Self::Clock => "clock",
             Self::Unreplicated => "unreplicated",
+            Self::HandedOver => "handed_over",
         }
     }
 }

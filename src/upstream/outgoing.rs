@@ -62,8 +62,8 @@ impl OutgoingRules<'_> {
             return !self.keeps(name);
         }
         let folded = fold(name);
-        let forwarding = folded.starts_with(FORWARDING_PREFIX) || FORWARDING.contains(&folded.as_str());
-        forwarding || (folded != name && STRUCTURAL.contains(&folded.as_str()))
+        let forwarding = folded.starts_with(FORWARDING_PREFIX) || FORWARDING.contains(&&*folded);
+        forwarding || (folded != name && STRUCTURAL.contains(&&*folded))
     }
 
     /// A kept credential passes in its own spelling only. What a client says of a certificate is never kept: only

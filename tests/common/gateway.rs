@@ -31,6 +31,8 @@ fn command(directory: &Path) -> Command {
 pub struct Gateway {
     config: Config,
     process: Process,
+    /// How often it was started in this place.
+    starts: usize,
 }
 
 impl Gateway {
@@ -47,13 +49,25 @@ impl Gateway {
     }
 
     fn launch(config: Config) -> Self {
-        let file = config.write();
-        let output = File::create(log_file(config.directory())).unwrap();
-        let mut command = command(config.directory());
-        command.arg("run").arg("-c").arg(file).envs(config.environment.clone());
-        command.stdin(Stdio::null()).stdout(output.try_clone().unwrap()).stderr(output);
-        let process = Process::start(&mut command);
-        Self { config, process }
+        config.write();
+        let process = run(&config, 0, &[]);
+        Self { config, process, starts: 1 }
+    }
+
+    /// Starts another process that takes this one's sockets, and waits until it serves. Gives back the old one, which
+    /// drains.
+    pub fn upgrade(&mut self) -> Process {
+        let new = run(&self.config, self.starts, &["--upgrade"]);
+        let old = std::mem::replace(&mut self.process, new);
+        let log = log_file(self.directory(), self.starts);
+        self.starts += 1;
+        until("the new process serves", || {
+            if let Some(end) = self.process.ended() {
+                panic!("the new process ended with {end}:\n{}", self.log());
+            }
+            fs::read_to_string(&log).unwrap().contains("serving on").then_some(())
+        });
+        old
     }
 
     /// Waits until the admin address answers `status` to `path`; panics with the log when the gateway ends instead.
@@ -77,9 +91,14 @@ impl Gateway {
         Client::plain(self.config.http, HOST)
     }
 
-    /// The admin address.
+    /// The admin API; where there is an address for scrapers, that one.
     pub fn admin(&self) -> Admin {
-        Admin::new(self.config.admin)
+        Admin::new(self.config.scraped.unwrap_or(self.config.admin))
+    }
+
+    /// Where the admin API listens.
+    pub fn admin_address(&self) -> SocketAddr {
+        self.config.admin
     }
 
     pub fn https_address(&self) -> SocketAddr {
@@ -113,7 +132,8 @@ impl Gateway {
 
     /// Everything it has written to standard output and standard error.
     pub fn log(&self) -> String {
-        String::from_utf8_lossy(&fs::read(log_file(self.directory())).unwrap()).into_owned()
+        let logs = (0..self.starts).map(|start| fs::read(log_file(self.directory(), start)).unwrap());
+        String::from_utf8_lossy(&logs.collect::<Vec<_>>().concat()).into_owned()
     }
 
     /// Tells it to stop and waits for its end. Its directory stays until the value is dropped.
@@ -136,6 +156,15 @@ impl Drop for Gateway {
     }
 }
 
-fn log_file(directory: &Path) -> PathBuf {
-    directory.join("gateway.log")
+/// Starts the binary with `config`, which was written before.
+fn run(config: &Config, start: usize, options: &[&str]) -> Process {
+    let output = File::create(log_file(config.directory(), start)).unwrap();
+    let mut command = command(config.directory());
+    command.args(["run", "-c", "gateway.yaml"]).args(options).envs(config.environment.clone());
+    command.stdin(Stdio::null()).stdout(output.try_clone().unwrap()).stderr(output);
+    Process::start(&mut command)
+}
+
+fn log_file(directory: &Path, start: usize) -> PathBuf {
+    directory.join(format!("gateway-{start}.log"))
 }

@@ -66,3 +66,12 @@ impl Drop for Process {
         self.kill();
     }
 }
+
+/// cwrap's nss_wrapper, with which one process sees names of its own (`NSS_WRAPPER_HOSTS`).
+pub fn nss_wrapper() -> PathBuf {
+    ["/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib64", "/usr/lib"]
+        .map(|directory| PathBuf::from(directory).join("libnss_wrapper.so"))
+        .into_iter()
+        .find(|library| library.exists())
+        .expect("libnss_wrapper.so: run tests/run, which installs what the tests need")
+}

@@ -166,11 +166,11 @@ mod tests {
 
     #[test]
     fn an_unsupported_key_is_one_fault() {
-        let text = "version: 1\nlisteners: [{name: a, address: 1.1.1.1:1}]\ndefaults: {access: {replay: {uses: 3}}}\n";
+        let text = "version: 1\nlisteners: [{name: a, address: 1.1.1.1:1}]\ndefaults: {access: {second_factor: {}}}\n";
         let faults = faults(text);
         assert_eq!(
             faults,
-            "gateway.yaml:3: defaults.access.replay.uses: is not supported in this version, write `replay: once`"
+            "gateway.yaml:3: defaults.access.second_factor: is not supported in this version, remove it"
         );
     }
 

@@ -163,10 +163,12 @@ fn condition(conditions: &[Placed<String>], faults: &mut Faults) -> Option<Condi
     }
 }
 
+/// One use, counted, is one use: both spellings mean the same.
 fn replay_mode(written: Option<Replay>) -> ReplayMode {
-    match written {
-        None | Some(Replay::None) => ReplayMode::None,
-        Some(Replay::Once) => ReplayMode::Once,
+    match written.and_then(Replay::uses) {
+        None => ReplayMode::None,
+        Some(1) => ReplayMode::Once,
+        Some(uses) => ReplayMode::Uses(uses),
     }
 }
 

@@ -26,6 +26,20 @@ pub fn certificate(written: &Written, site: &Site, bench: &mut Workbench<'_>) ->
     }
 }
 
+/// A chain and the key of its first certificate, whatever names stand in it: what a client shows; `None` after a fault.
+pub fn pair(written: &Written, site: &Site, bench: &mut Workbench<'_>) -> Option<(Vec<X509>, PKey<Private>)> {
+    let chain = written.chain.as_ref().and_then(|chain| stack(chain, &site.key("chain"), bench));
+    let key = private_key(written, &site.key("key"), bench);
+    let (chain, key) = (chain?, key?);
+    let belongs = chain.first().and_then(|own| own.public_key().ok()).is_some_and(|public| public.public_eq(&key));
+    if !belongs {
+        let remedy = "write the chain of one certificate, the gateway's own first, and the key that belongs to it";
+        bench.faults.push(site, "can't be used: the key belongs to another certificate", remedy);
+        return None;
+    }
+    Some((chain, key))
+}
+
 /// The certificates of a PEM file, at least one; `None` after a fault at `site`.
 pub fn stack(path: &FilePath, site: &Site, bench: &mut Workbench<'_>) -> Option<Vec<X509>> {
     let pem = bench.file(path.as_str(), MAX_PEM, site)?;

@@ -87,7 +87,7 @@ fn header(name: &HeaderName, source: &HeaderSource, site: &Site, faults: &mut Fa
 
 fn header_is_sound(name: &HeaderName, site: &Site, faults: &mut Faults) -> bool {
     let folded = fold(name.as_str());
-    if RESERVED.contains(&folded.as_str()) {
+    if RESERVED.contains(&&*folded) {
         faults.push(site, "is a header of the protocol or of the gateway itself", "choose a name such as `X-User-Id`");
     } else if Firewall::is_credential(name.as_str()) {
         faults.push(

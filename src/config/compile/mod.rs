@@ -18,6 +18,7 @@ mod names;
 mod remote;
 mod routes;
 mod server;
+mod shared_store;
 mod store;
 mod upstreams;
 

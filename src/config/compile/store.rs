@@ -1,23 +1,16 @@
 //! `store` → the store room's settings.
 
 use super::server::positive;
-use super::{Workbench, certificates};
+use super::{Workbench, shared_store};
 use crate::config::files;
 use crate::config::gather::Written;
-use crate::config::schema::store::{Redis, Store};
-use crate::config::schema::value::{Duration as WrittenDuration, SecretRef};
-use crate::config::site::Site;
-use crate::secret::Secret;
-use crate::store::{RedisSettings, RedisUrl, Servers, SettingsError};
-use crate::upstream::Timeouts;
-use std::net::IpAddr;
+use crate::config::schema::store::Store;
+use crate::store::RedisSettings;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// How many claims the embedded store holds if nothing is written.
 const DEFAULT_ENTRIES: usize = 1_000_000;
-/// How long Redis may take if nothing is written.
-const DEFAULT_TIMEOUT: Duration = Duration::from_millis(100);
 /// How old a list of revocations may be if nothing is written.
 const DEFAULT_MAX_STALE: Duration = Duration::from_secs(300);
 
@@ -29,7 +22,7 @@ pub enum StoreSettings {
         /// How many claims it holds.
         max_entries: usize,
     },
-    /// A Redis server.
+    /// Redis servers.
     Redis(Box<RedisSettings>),
 }
 
@@ -79,7 +72,7 @@ pub fn compile(written: &Written, bench: &mut Workbench<'_>) -> Option<StoreSett
             None
         }
         (None, None) => {
-            let remedy = "write `embedded: {}`, or `redis:` with a `url`";
+            let remedy = "write `embedded: {}`, or `redis:` with its servers";
             bench.faults.push_missing(&site, "names no store", remedy);
             None
         }
@@ -87,82 +80,8 @@ pub fn compile(written: &Written, bench: &mut Workbench<'_>) -> Option<StoreSett
             let entries = embedded.max_entries.and_then(|entries| usize::try_from(entries).ok());
             Some(StoreSettings::Embedded { max_entries: entries.unwrap_or(DEFAULT_ENTRIES) })
         }
-        (None, Some(redis)) => redis_settings(redis, written, bench).map(Box::new).map(StoreSettings::Redis),
-    }
-}
-
-fn redis_settings(redis: &Redis, written: &Written, bench: &mut Workbench<'_>) -> Option<RedisSettings> {
-    let site = written.root.key("store").key("redis");
-    let url = url(redis, &site, bench);
-    let username = credential(redis.username.as_ref(), &site.key("username"), bench);
-    let password = credential(redis.password.as_ref(), &site.key("password"), bench);
-    if redis.username.is_some() && redis.password.is_none() {
-        bench.faults.push_missing(&site.key("password"), "is missing beside `username`", "write `password: env:NAME`");
-    }
-    let timeout = positive(redis.timeout, DEFAULT_TIMEOUT, &site.key("timeout"), bench.faults);
-    let ca = authorities(redis, &site.key("ca"), bench);
-    let mut settings = RedisSettings::new(Servers::Single(url?));
-    settings.username = username.map(|name| name.expose().clone());
-    settings.password = password;
-    settings.ca = ca;
-    settings.timeout = timeout?;
-    settings.foreign_memory = longest_connect(written);
-    if let Some(prefix) = &redis.key_prefix {
-        prefix.as_str().clone_into(&mut settings.key_prefix);
-    }
-    Some(settings)
-}
-
-fn url(redis: &Redis, site: &Site, bench: &mut Workbench<'_>) -> Option<RedisUrl> {
-    let place = site.key("url");
-    // The URL is never repeated: it may hold a password.
-    let url: RedisUrl = match redis.url.as_ref()?.as_str().parse() {
-        Ok(url) => url,
-        Err(SettingsError::CredentialsInUrl) => {
-            let remedy = "write `password: env:NAME` beside `url: redis://HOST:PORT`";
-            bench.faults.push(&place, "holds credentials", remedy);
-            return None;
+        (None, Some(servers)) => {
+            shared_store::settings(servers, written, bench).map(Box::new).map(StoreSettings::Redis)
         }
-        Err(_) => {
-            let remedy = "write `redis://HOST:PORT` or `rediss://HOST:PORT`";
-            bench.faults.push(&place, "is not the URL of a Redis server", remedy);
-            return None;
-        }
-    };
-    let local = url.host == "localhost" || url.host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback());
-    if !url.tls && !local {
-        bench.warn(
-            &place,
-            "crosses a network in clear text: who listens there learns the password; `rediss://` encrypts",
-        );
     }
-    if !url.tls && redis.ca.is_some() {
-        bench.faults.push(&site.key("ca"), "has no use without TLS", "write `rediss://` in `url`, or remove it");
-    }
-    Some(url)
-}
-
-/// The PEM of the authorities; `None` if there are none, and after a fault.
-fn authorities(redis: &Redis, site: &Site, bench: &mut Workbench<'_>) -> Option<Vec<u8>> {
-    let path = redis.ca.as_ref()?;
-    certificates::stack(path, site, bench)?;
-    bench.file(path.as_str(), certificates::MAX_PEM, site)
-}
-
-/// The longest time in which a connection to an upstream fails: until then a foreign claim may be taken back.
-fn longest_connect(written: &Written) -> Duration {
-    let timeouts = written.upstreams.iter().map(|upstream| upstream.value.timeouts.as_ref()?.connect);
-    let default = Timeouts::default().connect;
-    timeouts.map(|connect| connect.map_or(default, WrittenDuration::get)).max().unwrap_or(default)
-}
-
-/// A credential; `None` if there is none, and after a fault.
-fn credential(reference: Option<&SecretRef>, site: &Site, bench: &mut Workbench<'_>) -> Option<Secret<String>> {
-    let reference = reference?;
-    let bytes = bench.secret_line(reference, site)?;
-    let text = String::from_utf8(bytes.expose().clone()).ok();
-    if text.is_none() {
-        bench.faults.push(site, format!("names `{reference}`, which is not UTF-8"), "put text there");
-    }
-    text.map(Secret::new)
 }

@@ -3,8 +3,10 @@
 use super::binding::{Binding, Dpop, StepUp};
 use super::identity::Identity;
 use super::value::{HostPattern, Line, List, Name};
+use crate::store::MAX_USES;
 use schemars::JsonSchema;
 use serde::Deserialize;
+use std::cmp::{Ordering, Reverse};
 
 /// One way through the gateway.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -111,14 +113,65 @@ pub enum Credential {
     Header,
 }
 
-/// Whether a token may be used again, loosest first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
+/// Whether a token may be used again.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(untagged)]
+#[schemars(extend("x-is" = "one of the words known here", "x-write" = "`none`, `once` or `{ uses: 3 }`"))]
 pub enum Replay {
+    /// As often as it is valid, or once.
+    Word(ReplayWord),
+    /// So many times.
+    Counted(Counted),
+}
+
+/// `none` or `once`.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ReplayWord {
     /// As often as it is valid.
     None,
     /// Once.
     Once,
+}
+
+/// How often a token may be used.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Counted {
+    /// How often in all, on all routes together; 1 is `once`.
+    #[schemars(required, range(min = 1, max = MAX_USES), extend("examples" = [3]))]
+    pub uses: Option<u32>,
+}
+
+impl Replay {
+    /// How often a token may be used; `None`: as often as it is valid.
+    #[must_use]
+    pub fn uses(self) -> Option<u32> {
+        match self {
+            Self::Word(ReplayWord::None) => None,
+            Self::Word(ReplayWord::Once) => Some(1),
+            // Uses that are out of range were cut out, with a fault: what is left means the strictest.
+            Self::Counted(counted) => Some(counted.uses.unwrap_or(1)),
+        }
+    }
+
+    /// The fewer uses, the stricter.
+    fn strictness(self) -> Reverse<u32> {
+        Reverse(self.uses().unwrap_or(u32::MAX))
+    }
+}
+
+impl PartialEq for Replay {
+    fn eq(&self, other: &Self) -> bool {
+        self.strictness() == other.strictness()
+    }
+}
+
+impl PartialOrd for Replay {
+    /// Loosest first.
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        self.strictness().partial_cmp(&other.strictness())
+    }
 }
 
 /// What happens when the store can't answer, loosest first.

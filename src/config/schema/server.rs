@@ -10,7 +10,7 @@ use serde::Deserialize;
 pub struct Server {
     /// Worker threads: `auto` (one a core) or a number. Default: auto.
     pub threads: Option<Threads>,
-    /// The directory for the process id and the upgrade socket. Default: /run/tollgate.
+    /// The directory of the socket for `run --upgrade`; one gateway, one directory. Default: /run/tollgate.
     pub runtime_dir: Option<FilePath>,
     /// How long, after SIGTERM, new connections are still accepted while balancers look away. Default: 5s.
     pub drain_delay: Option<Duration>,

@@ -1,7 +1,8 @@
 //! `store`: the memory all replicas share.
 
-use super::value::{FilePath, Line, SecretRef};
-use super::{routes::OnLoss, value::Duration};
+use super::listeners::Certificate;
+use super::routes::OnLoss;
+use super::value::{Duration, FilePath, Line, List, SecretRef};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -32,24 +33,49 @@ pub struct Embedded {
     pub max_entries: Option<u64>,
 }
 
-/// The Redis store.
+/// The Redis store. Exactly one of `url`, `cluster` and `sentinel`.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Redis {
-    /// The server: `redis://HOST:PORT`, or `rediss://HOST:PORT` for TLS; credentials are keys of their own.
-    #[schemars(required, extend("x-is" = "the URL of a Redis server",
+    /// The one server: `redis://HOST:PORT`, or `rediss://HOST:PORT` for TLS; credentials are keys of their own.
+    #[schemars(extend("x-is" = "the URL of a Redis server",
         "x-write" = "`redis://HOST:PORT` or `rediss://HOST:PORT`", "examples" = ["redis://127.0.0.1:6379"]))]
     pub url: Option<Line>,
+    /// Nodes of a Redis Cluster, as in `url`; the others are found through any of them.
+    #[schemars(length(min = 1), extend("examples" = ["[redis://127.0.0.1:7000]"]))]
+    pub cluster: Option<List<Line>>,
+    /// The Sentinels that know the primary.
+    pub sentinel: Option<Sentinel>,
     /// The user name.
     pub username: Option<SecretRef>,
     /// The password.
     pub password: Option<SecretRef>,
     /// The PEM file of the authorities that may sign the server's certificate. Default: the system's.
     pub ca: Option<FilePath>,
+    /// The certificate by which the gateway shows who it is. Default: none.
+    pub client_certificate: Option<Certificate>,
     /// How long an answer may take. Default: 100ms.
     pub timeout: Option<Duration>,
+    /// Connections to each server, which requests take in turn. Default: 1.
+    #[schemars(range(min = 1, max = 64))]
+    pub connections: Option<u8>,
+    /// How many replicas must hold a claim before it counts (WAIT). Default: 0, none.
+    #[schemars(range(min = 0, max = 32))]
+    pub replica_acks: Option<u8>,
     /// What every key begins with. Default: tollgate.
     #[schemars(extend("x-is" = "a key prefix", "x-write" = "1 to 9 letters, digits, `-`, `_`, `.` or `:`",
         "pattern" = "^[A-Za-z0-9._:-]{1,9}$", "examples" = ["tollgate"]))]
     pub key_prefix: Option<Line>,
+}
+
+/// The Sentinels that know the primary.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Sentinel {
+    /// The Sentinels themselves: `redis://HOST:PORT`, or `rediss://HOST:PORT` for TLS, to them and to the servers.
+    #[schemars(required, length(min = 1), extend("examples" = ["[redis://127.0.0.1:26379]"]))]
+    pub urls: Option<List<Line>>,
+    /// The name under which they watch the primary.
+    #[schemars(required, extend("examples" = ["tollgate"]))]
+    pub service: Option<Line>,
 }

@@ -105,7 +105,9 @@ pub enum Servers {
 }
 
 impl Servers {
-    pub(super) fn urls(&self) -> &[RedisUrl] {
+    /// The URLs, as they are written.
+    #[must_use]
+    pub fn urls(&self) -> &[RedisUrl] {
         match self {
             Self::Single(url) => std::slice::from_ref(url),
             Self::Cluster(urls) | Self::Sentinel { urls, .. } => urls,

@@ -4,11 +4,13 @@
 //! A power cut can tear the last line, and only that: whoever wrote it was not told yet. It is left out and reported.
 //! Anything else that is no record refuses the file, for a list with a hole brings a revoked token back to life. What is
 //! over goes when the file is written anew beside itself and renamed, so that there is a whole file at every moment.
+//! While one process takes over from another both may write: a lock beside the file lets one at a time.
 
 use super::{Change, KEPT_BEYOND, Mark, Page, RevocationStore, Watched};
 use crate::clock::{Clock, UnixTime};
 use crate::store::StoreError;
 use async_trait::async_trait;
+use rustix::fs::{FlockOperation, flock};
 use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::fs::{self, File, OpenOptions};
@@ -61,6 +63,7 @@ impl RevocationFile {
     pub fn open(path: &Path, clock: Arc<dyn Clock>) -> Result<Self, RevocationFileError> {
         // A name that is a link stays one: the file it means is the one that is replaced.
         let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        let _turn = lock(&path).map_err(|error| RevocationFileError::Io(path.clone(), error))?;
         let content = match load(&path) {
             Err(RevocationFileError::Io(_, error)) if error.kind() == io::ErrorKind::NotFound => Content::default(),
             loaded => loaded?,
@@ -115,6 +118,7 @@ const BEGINNING: Mark = Mark { epoch: UnixTime::from_millis(0), changes: 0 };
 impl Shared {
     fn append(&self, changes: &[Change]) -> io::Result<()> {
         let mut size = self.size.lock().unwrap_or_else(PoisonError::into_inner);
+        let _turn = lock(&self.path)?;
         if size.damaged || size.lines >= size.limit {
             let content = load(&self.path).map_err(io::Error::other)?;
             *size = self.write_anew(&content.changes)?;
@@ -139,9 +143,7 @@ impl Shared {
     /// Puts a file with what still counts in the old one's place. A crash leaves either the old one or the new one.
     fn write_anew(&self, changes: &[Change]) -> io::Result<Size> {
         let kept = still_needed(changes, self.clock.now());
-        let mut new = self.path.as_os_str().to_owned();
-        new.push(".new");
-        let new = PathBuf::from(new);
+        let new = beside(&self.path, ".new");
         let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(MODE).open(&new)?;
         // The mode of an existing file is what it was.
         file.set_permissions(fs::Permissions::from_mode(MODE))?;
@@ -154,6 +156,19 @@ impl Shared {
         }
         Ok(Size { lines: kept.len(), limit: kept.len() * 2 + GROWN, damaged: false })
     }
+}
+
+/// Waits until no other process writes `path`, for as long as the answer is kept.
+fn lock(path: &Path) -> io::Result<File> {
+    let file = OpenOptions::new().write(true).create(true).truncate(false).mode(MODE).open(beside(path, ".lock"))?;
+    flock(&file, FlockOperation::LockExclusive)?;
+    Ok(file)
+}
+
+fn beside(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(ending);
+    name.into()
 }
 
 fn lines(changes: &[Change]) -> String {
@@ -274,6 +289,22 @@ mod tests {
         }
         fs::write(place.path(), format!("{whole}\0\0\0\0")).unwrap();
         assert!(place.open().unwrap().was_torn());
+    }
+
+    #[test]
+    fn two_processes_write_one_after_the_other() {
+        let place = Place::new();
+        let (first, second) = (place.open().unwrap(), place.open().unwrap());
+        let write = |file: &RevocationFile, from: u128| {
+            (from..from + 40).for_each(|id| file.shared.append(&[revoked(id)]).unwrap());
+        };
+        std::thread::scope(|scope| {
+            scope.spawn(|| write(&first, 0));
+            scope.spawn(|| write(&second, 100));
+            // Opening writes the file anew.
+            (0..40).for_each(|_| drop(place.open().unwrap()));
+        });
+        assert_eq!(load(&place.path()).unwrap().changes.len(), 80);
     }
 
     #[tokio::test]

@@ -167,3 +167,94 @@ impl Walk {
         if wanted.mac.is_some_and(|wanted| wanted != mac) { Err(AuditFault::OtherHead { number }) } else { Ok(()) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::telemetry::audit::chain::{END, NO_MAC, SEPARATOR, hex};
+    use std::fs;
+
+    fn secret() -> Secret<Vec<u8>> {
+        Secret::new(vec![1; 32])
+    }
+
+    /// A file of `count` records behind the record `before`.
+    fn log(before: Option<Head>, count: u64) -> (String, Head) {
+        let key = ChainKey::new(&secret()).unwrap();
+        let (mut number, mut mac) = before.map_or((0, NO_MAC), |head| (head.number, head.mac.unwrap()));
+        let mut text = String::new();
+        for index in 0..count {
+            number += 1;
+            let kind = match (index, before) {
+                (0, None) => r#""kind":"begin""#.to_owned(),
+                (0, Some(_)) => format!(r#""kind":"continue","previous":"{}""#, hex(&mac)),
+                _ => r#""kind":"decision","outcome":"denied""#.to_owned(),
+            };
+            let body = format!(r#"{{"seq":{number},{kind}"#);
+            mac = key.mac(&mac, body.as_bytes()).unwrap();
+            text.push_str(&format!("{body}{SEPARATOR}{}{END}\n", hex(&mac)));
+        }
+        (text, Head { number, mac: Some(mac) })
+    }
+
+    fn proven(texts: &[&[u8]], head: Option<Head>) -> Result<AuditProof, AuditFault> {
+        let directory = tempfile::tempdir().unwrap();
+        let write = |(index, text): (usize, &&[u8])| {
+            let path = directory.path().join(index.to_string());
+            fs::write(&path, text).unwrap();
+            path
+        };
+        let files: Vec<PathBuf> = texts.iter().enumerate().map(write).collect();
+        verify(&files, &secret(), head)
+    }
+
+    #[test]
+    fn a_flip_of_any_bit_is_found_in_its_record() {
+        let (text, head) = log(None, 5);
+        assert_eq!(proven(&[text.as_bytes()], Some(head)).unwrap(), AuditProof { first: 1, head });
+        for at in 0..text.len() {
+            let record = text[..at].matches('\n').count() as u64 + 1;
+            for bit in [0x01, 0x20, 0x80] {
+                let mut bytes = text.clone().into_bytes();
+                bytes[at] ^= bit;
+                let fault = proven(&[&bytes], None).unwrap_err();
+                // The last line feed makes the record one that is cut off; any other, one with the next.
+                let named = match fault {
+                    AuditFault::Broken { number, .. } | AuditFault::Torn { number, .. } => number,
+                    AuditFault::Beginning { .. } => 1,
+                    other => panic!("byte {at}: {other}"),
+                };
+                assert_eq!(named, record, "byte {at}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_cut_at_any_place_is_found_by_whoever_kept_the_head() {
+        let (text, head) = log(None, 5);
+        for length in 0..text.len() {
+            assert!(proven(&[text[..length].as_bytes()], Some(head)).is_err(), "{length} bytes");
+            let numbered = Head { mac: None, ..head };
+            assert!(proven(&[text[..length].as_bytes()], Some(numbered)).is_err(), "{length} bytes");
+        }
+    }
+
+    #[test]
+    fn a_chain_that_was_made_anew_has_another_head() {
+        let (text, head) = log(None, 5);
+        let other = Head { mac: Some([7; 32]), ..head };
+        assert!(matches!(proven(&[text.as_bytes()], Some(other)), Err(AuditFault::OtherHead { number: 5 })));
+    }
+
+    #[test]
+    fn files_follow_one_another() {
+        let (first, head) = log(None, 3);
+        let (second, end) = log(Some(head), 2);
+        let (first, second) = (first.as_bytes(), second.as_bytes());
+        assert_eq!(proven(&[first, second], Some(end)).unwrap(), AuditProof { first: 1, head: end });
+        assert_eq!(proven(&[second], Some(end)).unwrap(), AuditProof { first: 4, head: end });
+        assert!(matches!(proven(&[second], Some(head)), Err(AuditFault::Earlier { wanted: 3 })));
+        assert!(matches!(proven(&[second, first], None), Err(AuditFault::Broken { line: 1, .. })));
+        assert!(matches!(proven(&[first, b""], None), Err(AuditFault::Empty { .. })));
+    }
+}

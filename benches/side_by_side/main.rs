@@ -1,0 +1,91 @@
+//! tollgate beside a bare proxy and beside its peers: what one request costs each.
+//!
+//!     benches/side_by_side/run
+//!
+//! Every contestant terminates TLS on loopback, forwards to the same nginx, and has one thread. They are driven in turn
+//! (A B C A B C …), so that a busy machine is busy for all of them; what counts is the CPU time of the contestant's own
+//! process for each request, as a ratio to `bare`: a proxy made of the same engine, the same TLS and the same build,
+//! which sets one header and checks nothing.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a bench stops at the first surprise")]
+
+mod bare;
+mod cases;
+#[path = "../support/chart.rs"]
+mod chart;
+#[path = "../../tests/common/mod.rs"]
+mod common;
+mod load;
+mod options;
+mod peers;
+mod report;
+mod tokens;
+mod usage;
+mod world;
+
+use cases::Case;
+use load::Connections;
+use options::Options;
+use report::{Measured, Report};
+use std::process::ExitCode;
+use usage::Usage;
+use world::World;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let Some(("bare", rest)) = arguments.split_first().map(|(first, rest)| (first.as_str(), rest)) {
+        return bare::serve(rest);
+    }
+    let Some(options) = Options::parse(&arguments) else {
+        eprintln!("{}", options::USAGE);
+        return ExitCode::from(2);
+    };
+    let world = World::start();
+    let mut cases = cases::all(&world);
+    cases.retain(|case| options.includes(case.name));
+    let mut measured: Vec<Measured> = cases.iter().map(Measured::of).collect();
+    for round in 1..=options.rounds {
+        eprintln!("round {round} of {}", options.rounds);
+        for (case, measured) in cases.iter_mut().zip(&mut measured) {
+            cost(case, &options, measured);
+        }
+    }
+    for (case, measured) in cases.iter_mut().zip(&mut measured) {
+        eprintln!("latency: {}", case.name);
+        latency(case, &options, measured);
+    }
+    drop(cases);
+    if options.smoke {
+        println!("{} cases, every request was answered as expected", measured.len());
+        return ExitCode::SUCCESS;
+    }
+    let report = Report::new(&options, measured, world.rest());
+    println!("{}", report.markdown());
+    if options.save {
+        report.save();
+    }
+    ExitCode::SUCCESS
+}
+
+/// One round of one case: as many requests as there are, as fast as they go.
+fn cost(case: &mut Case, options: &Options, measured: &mut Measured) {
+    let mut connections = Connections::open(case.address, options.connections);
+    let warm = case.requests(options.connections * 4);
+    connections.drive(&warm, case.expected, None);
+    let requests = case.requests(options.requests);
+    let before = Usage::of(case.pid);
+    let driven = connections.drive(&requests, case.expected, None);
+    let used = Usage::of(case.pid).since(before);
+    measured.add_cost(used, requests.len(), driven.took);
+}
+
+/// Requests at a rate the contestant can bear: how long each waits from the moment it was due.
+fn latency(case: &mut Case, options: &Options, measured: &mut Measured) {
+    let rate = options.rate.min(measured.requests_per_second() / 2.0).max(1.0);
+    let mut connections = Connections::open(case.address, options.connections);
+    let warm = case.requests(options.connections * 4);
+    connections.drive(&warm, case.expected, None);
+    let requests = case.requests(options.paced(rate));
+    let driven = connections.drive(&requests, case.expected, Some(rate));
+    measured.add_latencies(rate, driven.latencies);
+}

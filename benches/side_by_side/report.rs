@@ -1,0 +1,197 @@
+//! What was measured, as a table, as numbers and as a picture.
+
+use crate::cases::{BARE, Case};
+use crate::chart::{self, Bar, Tone};
+use crate::options::Options;
+use crate::usage;
+use crate::world::Rest;
+use serde_json::{Value, json};
+use std::fmt::Write as _;
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// The measurements of one case.
+pub struct Measured {
+    name: &'static str,
+    goal: Option<f64>,
+    foreign: bool,
+    /// Microseconds of CPU a request, by round.
+    cost: Vec<f64>,
+    /// Requests a second, by round.
+    speed: Vec<f64>,
+    rate: f64,
+    /// Milliseconds, sorted.
+    latencies: Vec<f64>,
+}
+
+impl Measured {
+    /// Nothing yet.
+    pub fn of(case: &Case<'_>) -> Self {
+        let Case { name, goal, foreign, .. } = case;
+        let (cost, speed, latencies) = (Vec::new(), Vec::new(), Vec::new());
+        Self { name, goal: *goal, foreign: *foreign, cost, speed, rate: 0.0, latencies }
+    }
+
+    /// One round: `requests` of them used so much CPU and took so long.
+    #[expect(clippy::cast_precision_loss, reason = "some thousands")]
+    pub fn add_cost(&mut self, used: Duration, requests: usize, took: Duration) {
+        self.cost.push(used.as_secs_f64() * 1e6 / requests as f64);
+        self.speed.push(requests as f64 / took.as_secs_f64());
+    }
+
+    /// The drive at a fixed rate.
+    pub fn add_latencies(&mut self, rate: f64, latencies: Vec<Duration>) {
+        self.rate = rate;
+        self.latencies = latencies.into_iter().map(|latency| latency.as_secs_f64() * 1e3).collect();
+        self.latencies.sort_by(f64::total_cmp);
+    }
+
+    /// The median over the rounds.
+    pub fn requests_per_second(&self) -> f64 {
+        median(&self.speed)
+    }
+
+    /// The ratio to `bare`, round by round.
+    fn ratios(&self, bare: &Self) -> Vec<f64> {
+        self.cost.iter().zip(&bare.cost).map(|(cost, bare)| cost / bare).collect()
+    }
+
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_precision_loss,
+        reason = "an index"
+    )]
+    fn percentile(&self, share: f64) -> f64 {
+        let at = (self.latencies.len() as f64 * share).ceil() as usize;
+        self.latencies.get(at.saturating_sub(1)).copied().unwrap_or(f64::NAN)
+    }
+}
+
+fn median(values: &[f64]) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted.get(sorted.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+/// The whole run.
+pub struct Report {
+    measured: Vec<Measured>,
+    rest: Rest,
+    about: String,
+}
+
+impl Report {
+    /// What was measured under `options`.
+    pub fn new(options: &Options, measured: Vec<Measured>, rest: Rest) -> Self {
+        let about = format!(
+            "{}; {}; load average {} at the end; {} rounds of {} requests over {} connections; `benches/side_by_side/run`",
+            today(),
+            usage::machine(),
+            usage::load_average(),
+            options.rounds,
+            options.requests,
+            options.connections
+        );
+        Self { measured, rest, about }
+    }
+
+    fn bare(&self) -> &Measured {
+        self.measured.iter().find(|measured| measured.name == BARE).expect("the measure is always there")
+    }
+
+    /// The table.
+    pub fn markdown(&self) -> String {
+        let mut text = String::from(
+            "| case | CPU a request | × bare (min–max) | goal | requests/s | p50 | p99 | p99.9 | at |\n\
+             |---|--:|--:|--:|--:|--:|--:|--:|--:|\n",
+        );
+        for measured in &self.measured {
+            let ratios = measured.ratios(self.bare());
+            let (least, most) =
+                (ratios.iter().copied().fold(f64::INFINITY, f64::min), ratios.iter().copied().fold(0.0, f64::max));
+            let goal = measured.goal.map_or_else(|| "–".to_owned(), |goal| format!("≤ {goal}"));
+            let _ = writeln!(
+                text,
+                "| {} | {:.0} µs | **{:.2}** ({least:.2}–{most:.2}) | {goal} | {:.0} | {:.2} ms | {:.2} ms | {:.2} ms | {:.0}/s |",
+                measured.name,
+                median(&measured.cost),
+                median(&ratios),
+                measured.requests_per_second(),
+                measured.percentile(0.5),
+                measured.percentile(0.99),
+                measured.percentile(0.999),
+                measured.rate,
+            );
+        }
+        let Rest { ready_after, memory_before, memory_after } = &self.rest;
+        let _ = writeln!(
+            text,
+            "\ntollgate with 100 routes: ready after {} ms, {memory_before:.0} MiB at rest, {memory_after:.0} MiB at the end of the run.\n\n{}.",
+            ready_after.as_millis(),
+            self.about
+        );
+        text
+    }
+
+    fn numbers(&self) -> Value {
+        let case = |measured: &Measured| {
+            let ratios = measured.ratios(self.bare());
+            json!({
+                "case": measured.name, "goal": measured.goal, "ratio": median(&ratios), "ratios": ratios,
+                "cpu_us": measured.cost, "requests_per_second": measured.speed, "rate": measured.rate,
+                "p50_ms": measured.percentile(0.5), "p99_ms": measured.percentile(0.99), "p999_ms": measured.percentile(0.999),
+            })
+        };
+        json!({
+            "about": self.about, "cases": self.measured.iter().map(case).collect::<Vec<_>>(),
+            "ready_after_ms": self.rest.ready_after.as_secs_f64() * 1e3,
+            "resident_at_rest_mib": self.rest.memory_before, "resident_at_end_mib": self.rest.memory_after,
+        })
+    }
+
+    fn picture(&self) -> String {
+        let bars: Vec<Bar> = self
+            .measured
+            .iter()
+            .map(|measured| Bar {
+                label: measured.name.to_owned(),
+                value: median(&measured.ratios(self.bare())),
+                mark: measured.goal,
+                tone: if measured.name.starts_with("bare") {
+                    Tone::Measure
+                } else if measured.foreign {
+                    Tone::Other
+                } else {
+                    Tone::Ours
+                },
+            })
+            .collect();
+        chart::bars("CPU time of the proxy for each request, as a ratio to a bare proxy (| = goal)", "×", &bars)
+    }
+
+    /// Replaces the numbers of the last run.
+    pub fn save(&self) {
+        let directory = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("benches/results");
+        fs::create_dir_all(&directory).unwrap();
+        let write = |name: &str, text: String| fs::write(directory.join(name), text).unwrap();
+        write("side_by_side.md", self.markdown());
+        write("side_by_side.json", format!("{:#}\n", self.numbers()));
+        write("side_by_side.svg", self.picture());
+    }
+}
+
+/// The date, as `2026-01-31`.
+fn today() -> String {
+    let days = crate::common::unix_now() / 86_400;
+    // Civil from days, after Howard Hinnant: eras of 400 years that begin in March.
+    let (era, day_of_era) = ((days + 719_468) / 146_097, (days + 719_468) % 146_097);
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted = (5 * day_of_year + 2) / 153;
+    let (day, month) =
+        (day_of_year - (153 * shifted + 2) / 5 + 1, if shifted < 10 { shifted + 3 } else { shifted - 9 });
+    let year = year_of_era + era * 400 + i64::from(month <= 2);
+    format!("{year:04}-{month:02}-{day:02}")
+}
