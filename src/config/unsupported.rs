@@ -25,10 +25,6 @@ const fn key(path: &'static str) -> Row {
     Row { path, value: None, remedy: "remove it" }
 }
 
-const fn key_but(path: &'static str, remedy: &'static str) -> Row {
-    Row { path, value: None, remedy }
-}
-
 const fn value_but(path: &'static str, value: &'static str, remedy: &'static str) -> Row {
     Row { path, value: Some(value), remedy }
 }

@@ -191,7 +191,7 @@ impl Config {
             let _ = writeln!(listener, "    {line}");
         }
         let scraped = self.scraped.map(|address| format!("metrics_address: \"{address}\""));
-        let more: String = self.admin_keys.iter().chain(&scraped).map(|key| format!(", {key}")).collect();
+        let more = self.admin_keys.iter().chain(&scraped).fold(String::new(), |all, key| all + ", " + key);
         let mut text = format!(
             "version: 1\n\
              listeners:\n\
