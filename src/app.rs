@@ -28,6 +28,7 @@ use crate::clock::{Clock, SystemClock, UnixTime};
 use crate::config::{Inputs, Loaded};
 use crate::decision::{Recollection, Snapshot};
 use crate::issuer::http::KeyFetcher;
+use crate::limit::LimitMemory;
 use crate::observe::Observer;
 use crate::proxy::{self, Connections, InFlight, Shared};
 use crate::store::{EmbeddedStore, RedisStore, RevocationFileError, SettingsError, StoreError};
@@ -62,6 +63,8 @@ const GENERATION: u64 = 1;
 const LOCAL_CLAIMS: usize = 100_000;
 /// How many clients' proof keys are kept imported: some 2 KiB each.
 const PROOF_KEYS: usize = 10_000;
+/// How many counters of rates, and how many of refused tokens: some 100 bytes each.
+const LIMIT_COUNTERS: usize = 200_000;
 /// How long the start waits for the first keys. A dead issuer delays it by no more.
 const FIRST_KEYS: Duration = Duration::from_secs(2);
 
@@ -149,6 +152,7 @@ impl App {
         let memory = Arc::new(Recollection {
             replay: ReplayGuard::new(claims, LOCAL_CLAIMS),
             proof_keys: ProofKeys::new(PROOF_KEYS),
+            limits: LimitMemory::new(LIMIT_COUNTERS),
             verdicts: VerdictCache::new(loaded.verdicts.entries, loaded.verdicts.bytes)?,
             revocations,
         });

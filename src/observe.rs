@@ -97,6 +97,11 @@ pub trait Observer: Send + Sync {
     /// The verdict cache was asked: `hit`, `miss` or `bypass`.
     fn verdict_cache(&self, result: &'static str);
 
+    /// A request for `route` was refused by a limit: `client`, `subject`, `token`, `route` for a rate, `lockout`.
+    fn rate_limited(&self, route: &str, kind: &'static str) {
+        let _ = (route, kind);
+    }
+
     /// The store answered `operation` (`claim`, `release`, `peek`, `probe`, `connect`) after `took`.
     fn store_answered(&self, operation: &'static str, took: Duration) {
         let _ = (operation, took);

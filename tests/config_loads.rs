@@ -12,6 +12,7 @@ use tollgate::config::{self, Loaded, StoreSettings};
 use tollgate::decision::{Access, Condition, Guard, Mode};
 use tollgate::identity::TokenHandling;
 use tollgate::issuer::Form;
+use tollgate::limit::Per;
 use tollgate::proxy::{ListenerKind, Scheme};
 use tollgate::request::{CanonicalPath, Host};
 use tollgate::route::Routed;
@@ -202,6 +203,33 @@ fn routes_are_joined_with_the_defaults() {
     for name in ["x_user_id", "X-Legacy-Anything", "X-User-Roles"] {
         assert!(loaded.firewall.strips(name), "{name}");
     }
+}
+
+#[test]
+fn the_edge_means_what_it_says() {
+    let loaded = sound();
+    let edge = |route: usize| &loaded.rules[route].policy.edge;
+    let limits = &edge(0).limits;
+    let rate = limits.rate.expect("a rate");
+    assert_eq!((rate.per, rate.requests, rate.period), (Per::Subject, 100, Duration::from_secs(60)));
+    let failures = limits.failures.expect("failures");
+    assert_eq!(
+        (failures.count, failures.period, failures.lock),
+        (20, Duration::from_secs(60), Duration::from_secs(300))
+    );
+    assert_eq!((limits.body, edge(1).limits.body), (Some(512 * 1024), Some(1024 * 1024)));
+    assert!(limits.in_flight.is_some() && edge(1).limits.in_flight.is_none());
+    let path = CanonicalPath::parse(b"/orders/17").unwrap();
+    assert_eq!(edge(0).forwarded(path).as_str(), "/v1/shop/17");
+    let told: Vec<_> = edge(0).response_headers.iter().map(|(name, value)| (name.as_str(), value.is_some())).collect();
+    assert_eq!(told, [("server", false), ("x-content-type-options", true)]);
+    let allowed = |route: usize, origin: &'static str| {
+        let cors = edge(route).cors.as_ref().expect("cors");
+        cors.answer_headers(Some(&http::HeaderValue::from_static(origin))).len() > 1
+    };
+    assert!(allowed(0, "http://localhost:3000") && !allowed(0, "https://evil.test") && allowed(1, "https://evil.test"));
+    assert!(loaded.listeners[0].proxy_protocol && !loaded.listeners[1].proxy_protocol);
+    assert_eq!((loaded.server.max_connections, loaded.server.max_connections_per_client), (5000, 50));
 }
 
 #[test]

@@ -178,7 +178,7 @@ fn a_changed_byte_and_a_missing_end_are_named() {
     fs::write(log.file(), &text[..text.len() - 20]).unwrap();
     assert_names(&log.verify(&[]), &format!("audit.jsonl:{number}: record {number} is cut off"));
 
-    let cut: String = lines[..number - 2].iter().map(|line| format!("{line}\n")).collect();
+    let cut = lines[..number - 2].join("\n") + "\n";
     fs::write(log.file(), cut).unwrap();
     assert_whole(&log.verify(&[]));
     let missing = format!("the end is cut off: record {number} was written, {} is the last there is", number - 2);

@@ -14,9 +14,10 @@ use tollgate::decision::Reason;
 
 /// Reasons that lie outside a decision over an ordinary request: faults of the framing or the handshake, which a
 /// question can't have; what happens after the permit; and what the configuration of this scene can't bring about.
-const NOT_ASKED: [Reason; 8] = [
+const NOT_ASKED: [Reason; 9] = [
     Reason::BadFraming,
     Reason::HeaderTooLarge,
+    Reason::TargetTooLong,
     Reason::Misdirected,
     Reason::KeysUnavailable,
     Reason::UpstreamUnavailable,
@@ -80,6 +81,12 @@ fn scene() -> Scene {
         .route(&route("once", "/once", ", replay: once"))
         .route(&route("stepped", "/stepped", ", step_up: { acr_values: [gold] }"))
         .route(&route("scoped", "/scoped", ", scopes: [\"orders:read\"]"))
+        .route(&format!(
+            "{}\nlimits: {{ rate: {{ per: route, requests: 1, period: 1h }} }}",
+            route("rated", "/rated", "")
+        ))
+        .route(&format!("{}\nlimits: {{ failures: {{ count: 1, period: 1h, lock: 1h }} }}", route("wary", "/wary", "")))
+        .route(&format!("{}\nlimits: {{ body: 16B }}", route("small", "/small", "")))
         .route(&route("conditional", "/conditional", ", when: 'claims.tenant == \"acme\"'"))
         .start();
     // The embedded store remembers from its start on, and `iat` counts whole seconds.
@@ -152,7 +159,11 @@ impl Scene {
         let case = |reason, path, token| Case { reason, method: "GET", path, token };
         let spent = good();
         assert_eq!(self.live(&case(Reason::Replayed, "/once", spent.clone())).status, 200);
+        assert_eq!(self.live(&case(Reason::RateLimited, "/rated", good())).status, 200);
+        assert_eq!(self.live(&case(Reason::LockedOut, "/wary", self.forged())).status, 401);
         vec![
+            case(Reason::RateLimited, "/rated", good()),
+            case(Reason::LockedOut, "/wary", good()),
             case(Reason::AmbiguousPath, "/plain/..%2fx", good()),
             case(Reason::NoRoute, "/nowhere", good()),
             Case { method: "DELETE", ..case(Reason::MethodNotAllowed, "/plain", good()) },
@@ -238,8 +249,13 @@ fn for_every_reason_explain_answers_what_the_live_request_is_answered() {
         assert_eq!(answer.status, case.reason.status());
     }
     let shown: BTreeSet<Reason> = cases.iter().map(|case| case.reason).collect();
-    let elsewhere =
-        [Reason::SeveralCredentials, Reason::PlaintextToken, Reason::StoreUnavailable, Reason::BindingMissing];
+    let elsewhere = [
+        Reason::SeveralCredentials,
+        Reason::PlaintextToken,
+        Reason::StoreUnavailable,
+        Reason::BindingMissing,
+        Reason::BodyTooLarge,
+    ];
     let known = shown.iter().copied().chain(NOT_ASKED).chain(elsewhere).chain(OF_PROOFS);
     let known: BTreeSet<Reason> = known.collect();
     let missing: Vec<&Reason> = Reason::ALL.iter().filter(|reason| !known.contains(reason)).collect();
@@ -258,6 +274,10 @@ fn reasons_that_need_other_headers_agree_too() {
         assert_eq!(explained["reason"], reason.label(), "{explained:#}");
         assert_eq!(scene.logged_reason(&answer), reason.label());
     }
+    let asked = json!({ "url": "https://api.example.test/small", "headers": { "Content-Length": "17" } });
+    let explained = scene.gateway.admin().explain(&asked);
+    let answer = scene.gateway.client().request("GET", "/small", &[], &[b'a'; 17]);
+    assert_eq!((&explained["reason"], answer.status), (&json!(Reason::BodyTooLarge.label()), 413), "{explained:#}");
     let asked = json!({ "url": "http://api.example.test/plain", "token": token });
     let explained = scene.gateway.admin().explain(&asked);
     let fields = [("Authorization", format!("Bearer {token}"))];

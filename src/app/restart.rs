@@ -116,6 +116,8 @@ fn of_server(started: &ServerSettings, now: &ServerSettings) -> Vec<String> {
         header_timeout,
         idle_timeout,
         max_header,
+        max_connections,
+        max_connections_per_client,
         drain_delay: _,
         shutdown_grace: _,
     } = started;
@@ -125,6 +127,8 @@ fn of_server(started: &ServerSettings, now: &ServerSettings) -> Vec<String> {
         ("server.header_timeout", *header_timeout != now.header_timeout),
         ("server.idle_timeout", *idle_timeout != now.idle_timeout),
         ("server.max_header", *max_header != now.max_header),
+        ("server.max_connections", *max_connections != now.max_connections),
+        ("server.max_connections_per_client", *max_connections_per_client != now.max_connections_per_client),
     ])
 }
 
@@ -146,14 +150,23 @@ fn all_listeners(started: &[ListenerSettings], now: &[ListenerSettings]) -> Vec<
 }
 
 fn one_listener(started: &ListenerSettings, now: &ListenerSettings) -> Vec<String> {
-    let ListenerSettings { name: _, address, http2, public, trusted_proxies, client_certificate_header, kind } =
-        started;
+    let ListenerSettings {
+        name: _,
+        address,
+        http2,
+        public,
+        trusted_proxies,
+        client_certificate_header,
+        proxy_protocol,
+        kind,
+    } = started;
     let mut keys = differing(&[
         ("address", *address != now.address),
         ("http2", *http2 != now.http2),
         ("public", *public != now.public),
         ("trusted_proxies", *trusted_proxies != now.trusted_proxies),
         ("client_certificate_header", *client_certificate_header != now.client_certificate_header),
+        ("proxy_protocol", *proxy_protocol != now.proxy_protocol),
     ]);
     keys.extend(match (kind, &now.kind) {
         (ListenerKind::Tls(started), ListenerKind::Tls(now)) => of_tls(started, now),
@@ -192,6 +205,7 @@ mod tests {
             public: PublicAddress { scheme: Scheme::Http, port: 80 },
             trusted_proxies: TrustedProxies::default(),
             client_certificate_header: false,
+            proxy_protocol: false,
             kind: ListenerKind::Redirect { to },
         }
     }

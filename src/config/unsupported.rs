@@ -1,7 +1,7 @@
 //! Keys of the contract that this version does not have yet.
 //!
 //! The table below is the only place that knows them. A key in it is refused as not supported, never as unknown and
-//! never read and ignored: whoever writes `limits` must not believe that requests are limited. To support a key, give
+//! never read and ignored: whoever writes `sessions` must not believe that there are some. To support a key, give
 //! it a place in [`schema`](super::schema) and take its row out here.
 
 use super::check::cut;
@@ -36,23 +36,14 @@ pub const UNSUPPORTED: &[Row] = &[
     key("sessions"),
     key("refresh_guards"),
     key("listeners[].tls.ocsp_staple"),
-    key("listeners[].proxy_protocol"),
     key("store.redis.encryption_keys"),
     value_but("issuers[].token.form", "opaque", "write `signed`, `nested` or `sealed`"),
     key("issuers[].introspection"),
     value_but("routes[].access.credentials[]", "session", "write `header`"),
     key("routes[].access.second_factor"),
     key("routes[].identity.signed"),
-    key("routes[].cors"),
-    key("routes[].limits"),
-    key("routes[].rewrite"),
-    key("routes[].response_headers"),
-    key("routes[].in_flight"),
     key("routes[].session"),
-    key("defaults.limits"),
     key("telemetry.otlp"),
-    key("server.max_connections"),
-    key("server.max_connections_per_client"),
 ];
 
 /// Notes every unsupported key in `tree` and cuts it out.

@@ -10,11 +10,15 @@ use crate::authn::{DpopPolicy, ProofTools};
 use crate::identity::TokenHandling;
 use crate::issuer::{IssuerId, IssuerProfile};
 use crate::jose::Claims;
+use crate::limit::RateReport;
 use crate::observe::Observer;
 use crate::request::{Authority, CanonicalPath, Credential, Facts, Host, Scheme, TargetUri, credentials};
 use crate::route::{Parameters, RouteId, Routed};
 use http::HeaderValue;
 use std::sync::Arc;
+use std::time::Duration;
+
+mod throttle;
 
 /// What is known of a request so far.
 pub(super) struct Course<'c> {
@@ -28,6 +32,8 @@ pub(super) struct Course<'c> {
     claims: Option<Arc<Claims>>,
     scheme: Scheme,
     allow: Vec<http::Method>,
+    rate: Option<RateReport>,
+    wait: Option<Duration>,
 }
 
 impl<'c> Course<'c> {
@@ -38,7 +44,6 @@ impl<'c> Course<'c> {
         observer: &'c dyn Observer,
         trace: &'c mut Trace,
     ) -> Self {
-        let scheme = Scheme::Bearer;
         Self {
             snapshot,
             memory,
@@ -48,8 +53,10 @@ impl<'c> Course<'c> {
             route: None,
             issuer: None,
             claims: None,
-            scheme,
+            scheme: Scheme::Bearer,
             allow: Vec::new(),
+            rate: None,
+            wait: None,
         }
     }
 
@@ -61,14 +68,17 @@ impl<'c> Course<'c> {
             Access::Public => None,
         });
         let challenges = guarded.map(|(realm, guard)| self.challenges(reason, realm, guard));
+        let denial = Denial::new(reason);
         Denial {
             route: self.route,
             issuer: self.issuer,
             claims: self.claims.clone(),
             challenges: challenges.unwrap_or_default(),
             dpop_nonce: guarded.and_then(|(_, guard)| self.dpop_nonce(guard)),
+            retry_after: self.wait.or(denial.retry_after),
+            rate: self.rate.map(Box::new),
             allow: self.allow,
-            ..Denial::new(reason)
+            ..denial
         }
     }
 
@@ -91,6 +101,16 @@ impl<'c> Course<'c> {
     /// The route's id, once [`Self::route`] has found one.
     pub(super) fn routed(&self) -> RouteId {
         self.route.unwrap_or(RouteId::new(usize::MAX))
+    }
+
+    /// True as long as [`Self::route`] has found none.
+    pub(super) fn is_unrouted(&self) -> bool {
+        self.route.is_none()
+    }
+
+    /// The header fields, as sent.
+    pub(super) fn headers(&self) -> &'c http::HeaderMap {
+        self.facts.headers
     }
 
     pub(super) fn path(&mut self) -> Result<CanonicalPath, Reason> {

@@ -6,6 +6,7 @@
 use super::challenge::Challenge;
 use crate::issuer::IssuerId;
 use crate::jose::Claims;
+use crate::limit::RateReport;
 use crate::route::RouteId;
 use std::sync::Arc;
 use std::time::Duration;
@@ -70,12 +71,16 @@ macro_rules! reasons {
 
 reasons! {
     BadFraming "bad_framing" 400 None "The request's framing or its Host header is faulty; the connection is closed.";
-    HeaderTooLarge "header_too_large" 431 None "The header section is larger than `server.max_header`.";
+    TargetTooLong "target_too_long" 414 None "The request line is longer than any that is read.";
+    HeaderTooLarge "header_too_large" 431 None "The header section is larger than `server.max_header`, or has too many fields.";
     AmbiguousPath "ambiguous_path" 400 None "The path has no canonical form: two programs could read it differently.";
     Misdirected "misdirected" 421 None "The Host is not the server name of the TLS handshake.";
     PlaintextToken "plaintext_token" 403 None "A credential was sent over plain HTTP: treat it as stolen.";
     NoRoute "no_route" 404 None "No route matches host and path.";
     MethodNotAllowed "method_not_allowed" 405 None "A route matches host and path, but not the method.";
+    LockedOut "locked_out" 429 None "The client has shown too many refused tokens, and is not listened to for a while.";
+    RateLimited "rate_limited" 429 None "More requests came than the route's `limits.rate` lets through.";
+    BodyTooLarge "body_too_large" 413 None "The body is larger than the route's `limits.body`.";
     NoCredential "no_credential" 401 Ask "The route asks for a token and the request has none.";
     SeveralCredentials "several_credentials" 400 InvalidRequest "The request carries more than one credential.";
     MalformedCredential "malformed_credential" 400 InvalidRequest "The Authorization header is not `Bearer` or `DPoP` and one token.";
@@ -163,6 +168,17 @@ impl Reason {
                 | Self::ProofReplayed
         )
     }
+
+    /// True where the credential itself was refused, so that it counts towards a lock-out. A token that only our store
+    /// can't vouch for does not: its holder has done nothing wrong.
+    #[must_use]
+    pub const fn is_refused_credential(self) -> bool {
+        let credential = matches!(
+            self.challenge(),
+            ChallengeKind::InvalidRequest | ChallengeKind::InvalidToken | ChallengeKind::InvalidProof
+        );
+        credential && !matches!(self, Self::ReplayUnprovable)
+    }
 }
 
 /// One refusal: the reason, where it happened, and what the answer must carry.
@@ -182,6 +198,8 @@ pub struct Denial {
     pub dpop_nonce: Option<String>,
     /// `Retry-After` (RFC 9110 §10.2.3).
     pub retry_after: Option<Duration>,
+    /// How the request stood under the route's rate, as far as it was counted.
+    pub rate: Option<Box<RateReport>>,
     /// The methods for `Allow`, with `method_not_allowed`.
     pub allow: Vec<http::Method>,
 }
@@ -199,6 +217,7 @@ impl Denial {
             challenges: Vec::new(),
             dpop_nonce: None,
             retry_after,
+            rate: None,
             allow: Vec::new(),
         }
     }

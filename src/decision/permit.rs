@@ -5,6 +5,7 @@ use super::policy::Endpoint;
 use crate::authn::{NotReplayed, ProofOfPossession, Verified};
 use crate::identity::TokenHandling;
 use crate::issuer::IssuerId;
+use crate::limit::{InFlightGuard, RateReport};
 use crate::request::CanonicalPath;
 use crate::route::RouteId;
 use http::HeaderValue;
@@ -18,6 +19,9 @@ pub struct Permit {
     handling: TokenHandling,
     caller: Caller,
     dpop_nonce: Option<String>,
+    rate: Option<RateReport>,
+    /// Held, not read: the place among the requests under way is free again when the permit is dropped.
+    _place: Option<InFlightGuard>,
 }
 
 /// On whose behalf a request is forwarded.
@@ -62,7 +66,16 @@ pub enum Credentials<'p> {
 
 impl Permit {
     pub(super) fn public(route: RouteId, path: CanonicalPath, endpoint: Endpoint) -> Self {
-        Self { route, path, endpoint, caller: Caller::Anyone, handling: TokenHandling::Drop, dpop_nonce: None }
+        Self {
+            route,
+            path,
+            endpoint,
+            caller: Caller::Anyone,
+            handling: TokenHandling::Drop,
+            dpop_nonce: None,
+            rate: None,
+            _place: None,
+        }
     }
 
     /// A request that goes on whatever was found, without an identity. Its credential stays only where the
@@ -72,7 +85,16 @@ impl Permit {
         report: Report,
         handling: TokenHandling,
     ) -> Self {
-        Self { route, path, endpoint, caller: Caller::Reported(report), handling, dpop_nonce: None }
+        Self {
+            route,
+            path,
+            endpoint,
+            caller: Caller::Reported(report),
+            handling,
+            dpop_nonce: None,
+            rate: None,
+            _place: None,
+        }
     }
 
     pub(super) fn guarded(
@@ -81,11 +103,15 @@ impl Permit {
         (headers, handling): (Vec<(String, HeaderValue)>, TokenHandling),
     ) -> Self {
         let caller = Caller::Proven(Box::new(Proven { token, possession, fresh, headers }));
-        Self { route, path, endpoint, caller, handling, dpop_nonce: None }
+        Self { route, path, endpoint, caller, handling, dpop_nonce: None, rate: None, _place: None }
     }
 
     pub(super) fn with_dpop_nonce(self, dpop_nonce: Option<String>) -> Self {
         Self { dpop_nonce, ..self }
+    }
+
+    pub(super) fn within(self, place: Option<InFlightGuard>, rate: Option<RateReport>) -> Self {
+        Self { rate, _place: place, ..self }
     }
 
     /// The route.
@@ -94,7 +120,7 @@ impl Permit {
         self.route
     }
 
-    /// The path in canonical form: the bytes that were matched are the bytes to forward.
+    /// The path to forward, in canonical form: the very bytes that were matched, unless the route rewrites them.
     #[must_use]
     pub fn path(&self) -> &CanonicalPath {
         &self.path
@@ -151,6 +177,12 @@ impl Permit {
     #[must_use]
     pub fn dpop_nonce(&self) -> Option<&str> {
         self.dpop_nonce.as_deref()
+    }
+
+    /// How the request stood under the route's rate, where it has one.
+    #[must_use]
+    pub fn rate(&self) -> Option<&RateReport> {
+        self.rate.as_ref()
     }
 
     /// The witness that the request's nonces were free.

@@ -1,6 +1,7 @@
 //! What one route asks, as finished types.
 
 use super::authorize::Condition;
+use super::edge::Edge;
 use crate::authn::{BindingRule, DpopPolicy, OnLoss, ReplayMode, RevocationPolicy, StepUp};
 use crate::issuer::IssuerId;
 use crate::request::Scheme;
@@ -51,6 +52,8 @@ pub struct RoutePolicy {
     pub access: Access,
     /// Where to.
     pub upstream: UpstreamId,
+    /// What the edge itself does: origins, limits, rewriting, headers of answers.
+    pub edge: Edge,
     /// True when a WebSocket, an event stream or a gRPC call may outlive the token that opened it.
     pub tunnel_beyond_expiry: bool,
 }

@@ -11,6 +11,8 @@ pub enum Stage {
     Host,
     /// The route.
     Route,
+    /// Lock-out, rate, size of the body, requests under way; noted where the route has such limits.
+    Limits,
     /// The one credential.
     Credential,
     /// Form, issuer, header, decryption, signature.
@@ -41,6 +43,7 @@ impl Stage {
             Self::Path => "path",
             Self::Host => "host",
             Self::Route => "route",
+            Self::Limits => "limits",
             Self::Credential => "credential",
             Self::Token => "token",
             Self::Claims => "claims",

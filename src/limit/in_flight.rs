@@ -28,6 +28,12 @@ impl InFlight {
         let entered = self.under_way.fetch_update(Ordering::AcqRel, Ordering::Acquire, enter);
         entered.is_ok().then(|| InFlightGuard(Arc::clone(&self.under_way)))
     }
+
+    /// True when no place is free at this moment.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.under_way.load(Ordering::Acquire) >= self.at_most
+    }
 }
 
 impl Drop for InFlightGuard {
@@ -44,8 +50,9 @@ mod tests {
     fn no_more_than_the_cap_and_places_come_back() {
         let cap = InFlight::new(2);
         let (first, second) = (cap.enter(), cap.enter());
-        assert!(first.is_some() && second.is_some() && cap.enter().is_none());
+        assert!(first.is_some() && second.is_some() && cap.enter().is_none() && cap.is_full());
         drop(first);
+        assert!(!cap.is_full());
         assert!(cap.enter().is_some());
     }
 }

@@ -5,8 +5,11 @@ use super::table::Table;
 use crate::clock::UnixTime;
 use std::time::Duration;
 
+/// What a refusal by a lock-out is called in `tollgate_rate_limited_total{kind}`.
+pub const LOCKOUT: &str = "lockout";
+
 /// `count` refused tokens within `period` lock a client out for `lock`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct LockoutRule {
     /// How many refusals it takes; at least 1.
     pub count: u32,

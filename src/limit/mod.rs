@@ -5,15 +5,33 @@
 
 pub mod in_flight;
 pub mod lockout;
+pub mod memory;
 pub mod rate;
+pub mod report;
 mod table;
 
 pub use in_flight::{InFlight, InFlightGuard};
-pub use lockout::{Lockout, LockoutRule};
+pub use lockout::{LOCKOUT, Lockout, LockoutRule};
+pub use memory::{Counted, LimitMemory};
 pub use rate::{Per, RateRule, RateVerdict, Rates};
+pub use report::RateReport;
 
+use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// What one route limits.
+#[derive(Clone, Debug, Default)]
+pub struct Limits {
+    /// How often requests may come.
+    pub rate: Option<RateRule>,
+    /// The largest request body, in bytes.
+    pub body: Option<u64>,
+    /// How many refused tokens lock a client out.
+    pub failures: Option<LockoutRule>,
+    /// How many requests may be under way at once.
+    pub in_flight: Option<InFlight>,
+}
 
 /// The part of an address by which clients are told apart: IPv4 whole, IPv6 by /64, the smallest block a site is given
 /// (RFC 6177 §2).
@@ -23,6 +41,15 @@ pub enum ClientNetwork {
     V4(Ipv4Addr),
     /// The upper 64 bits.
     V6(u64),
+}
+
+impl fmt::Display for ClientNetwork {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::V4(address) => write!(f, "{address}"),
+            Self::V6(upper) => write!(f, "{}/64", Ipv6Addr::from_bits(u128::from(*upper) << 64)),
+        }
+    }
 }
 
 impl From<IpAddr> for ClientNetwork {
@@ -68,5 +95,6 @@ mod tests {
         assert_eq!(network("2001:db8::1"), network("2001:db8::ffff:ffff"));
         assert_ne!(network("2001:db8::1"), network("2001:db8:0:1::1"));
         assert_eq!(network("::ffff:192.0.2.1"), network("192.0.2.1"));
+        assert_eq!(network("2001:db8::ffff").to_string(), "2001:db8::/64");
     }
 }

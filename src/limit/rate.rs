@@ -3,6 +3,7 @@
 use super::LimitKey;
 use super::table::Table;
 use crate::clock::UnixTime;
+use crate::store::Pace;
 use std::time::Duration;
 
 /// Whose requests are counted together.
@@ -32,6 +33,13 @@ impl Per {
             Self::Route => "route",
         }
     }
+
+    /// True where a shared store counts for all replicas. Clients are counted in each process alone: they are unproven,
+    /// and would fill the store with their addresses.
+    #[must_use]
+    pub const fn is_shared(self) -> bool {
+        !matches!(self, Self::Client)
+    }
 }
 
 /// `requests` in any `period`, all at once if they come so.
@@ -46,13 +54,14 @@ pub struct RateRule {
 }
 
 impl RateRule {
-    /// The time in which one more request becomes free, in milliseconds, at least 1.
-    fn interval(&self) -> i64 {
-        (self.period_millis() / i64::from(self.requests.max(1))).max(1)
-    }
-
-    fn period_millis(&self) -> i64 {
-        i64::try_from(self.period.as_millis()).unwrap_or(i64::MAX / 4)
+    /// The rule in the terms of the algorithm: the time in which one more request becomes free, at least 1 µs, and the
+    /// time for which requests may come ahead.
+    #[must_use]
+    pub fn pace(&self) -> Pace {
+        let (period, requests) = (i64::try_from(self.period.as_micros()), i64::from(self.requests.max(1)));
+        let interval = (period.unwrap_or(i64::MAX / 4) / requests).max(1);
+        // Not the period itself: where it can't be divided, one request too many would fit in.
+        Pace { interval, burst: interval.saturating_mul(requests) }
     }
 }
 
@@ -69,9 +78,24 @@ pub struct RateVerdict {
     pub retry_after: Duration,
 }
 
+impl RateVerdict {
+    /// The verdict under `rule` when its counter will be empty in `busy` µs, and the request came `over` µs too early.
+    #[must_use]
+    pub fn new(rule: &RateRule, busy: i64, over: i64) -> Self {
+        let pace = rule.pace();
+        let free = pace.burst.saturating_sub(busy).max(0) / pace.interval;
+        Self {
+            allowed: over <= 0,
+            remaining: u32::try_from(free).unwrap_or(u32::MAX),
+            reset_after: micros(busy),
+            retry_after: micros(over),
+        }
+    }
+}
+
 /// The counters of this process.
 #[derive(Debug)]
-pub struct Rates(Table<UnixTime>);
+pub struct Rates(Table<i64>);
 
 impl Rates {
     /// At most `capacity` counters; a full table forgets the ones that are nearest to being free.
@@ -89,37 +113,29 @@ impl Rates {
                 let (next, verdict) = admit(state, rule, now);
                 (Some(next), verdict)
             },
-            |state| state.as_millis(),
+            |state| *state,
         )
     }
 
     /// What [`Self::count`] would answer, without counting.
     #[must_use]
     pub fn peek(&self, key: LimitKey, rule: &RateRule, now: UnixTime) -> RateVerdict {
-        self.0.update(key, |state| (state, admit(state, rule, now).1), |state| state.as_millis())
+        self.0.update(key, |state| (state, admit(state, rule, now).1), |state| *state)
     }
 }
 
-/// GCRA: `state` is the theoretical arrival time, the moment when the counter will be empty again.
-fn admit(state: Option<UnixTime>, rule: &RateRule, now: UnixTime) -> (UnixTime, RateVerdict) {
-    let (now_ms, interval, period) = (now.as_millis(), rule.interval(), rule.period_millis());
-    let arrival = state.map_or(now_ms, UnixTime::as_millis).max(now_ms);
-    let next = arrival.saturating_add(interval);
-    let over = next.saturating_sub(now_ms).saturating_sub(period.max(interval));
-    let allowed = over <= 0;
-    let kept = if allowed { next } else { arrival };
-    let free = period.saturating_sub(kept.saturating_sub(now_ms)).max(0) / interval;
-    let verdict = RateVerdict {
-        allowed,
-        remaining: u32::try_from(free).unwrap_or(u32::MAX),
-        reset_after: millis(kept.saturating_sub(now_ms)),
-        retry_after: if allowed { Duration::ZERO } else { millis(over) },
-    };
-    (UnixTime::from_millis(kept), verdict)
+/// GCRA: `state` is the theoretical arrival time in µs, the moment when the counter will be empty again.
+fn admit(state: Option<i64>, rule: &RateRule, now: UnixTime) -> (i64, RateVerdict) {
+    let (pace, now) = (rule.pace(), now.as_millis().saturating_mul(1000));
+    let arrival = state.unwrap_or(now).max(now);
+    let next = arrival.saturating_add(pace.interval);
+    let over = next.saturating_sub(now).saturating_sub(pace.burst);
+    let kept = if over <= 0 { next } else { arrival };
+    (kept, RateVerdict::new(rule, kept.saturating_sub(now), over))
 }
 
-fn millis(value: i64) -> Duration {
-    Duration::from_millis(u64::try_from(value).unwrap_or_default())
+fn micros(value: i64) -> Duration {
+    Duration::from_micros(u64::try_from(value).unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -166,6 +182,23 @@ mod tests {
             assert_eq!(verdict.reset_after, Duration::from_secs(3));
         }
         assert!(allowed(&rates, 1, 1000));
+    }
+
+    #[test]
+    fn a_peek_counts_nothing() {
+        let rates = Rates::new(100);
+        for _ in 0..10 {
+            assert_eq!(rates.peek(LimitKey(1), &RULE, at(0)).remaining, 2);
+        }
+        assert!(allowed(&rates, 1, 0));
+    }
+
+    #[test]
+    fn high_rates_are_exact_too() {
+        let rates = Rates::new(100);
+        let rule = RateRule { per: Per::Route, requests: 7000, period: Duration::from_secs(1) };
+        let let_through = (0..8000).filter(|_| rates.count(LimitKey(1), &rule, at(0)).allowed).count();
+        assert_eq!(let_through, 7000);
     }
 
     #[test]

@@ -7,11 +7,17 @@
 //! - [`metrics`] – everything that is counted
 //! - [`operations`] – what the operator of a gateway does, and in which order
 //! - [`alerts`] – what each alert means, and what to do
+//! - [`rotation`] – changing keys, certificates and passwords without a refusal
+//! - [`upgrade`] – from one version to the next, and back
+//! - [`peers`] – how other gateways compare, as far as we have read
 
 pub mod alerts;
 pub mod defaults;
 pub mod metrics;
 pub mod operations;
+pub mod peers;
 pub mod reasons;
+pub mod rotation;
 pub mod threats;
+pub mod upgrade;
 pub mod way;

@@ -24,6 +24,15 @@
 //! where fewer are attached, `closed` routes answer 503. WAIT is best effort: it narrows a split brain to primaries that
 //! still have n replicas, which with a majority is at most one.
 //!
+//! **Too many requests.** `tollgate_rate_limited_total{route,kind}` tells which limit refuses: `client`, `subject`,
+//! `token`, `route` or `lockout`. Counters of clients and of refused tokens live in each process, bounded, and forget the
+//! least when they are full; those of subjects, tokens and routes are shared over Redis, and counted per process while it
+//! does not answer. Behind a balancer write `listeners[].trusted_proxies`, or all clients are one.
+//!
+//! **Behind a balancer.** With `proxy_protocol: true` every connection of the listener must begin with a PROXY header, and
+//! come from `trusted_proxies`; any other is closed. `tls_handshakes_total{version="none",result="refused"}` counts those,
+//! and connections for which there was no place.
+//!
 //! **Reloading.** SIGHUP, `POST /api/reload`, or just the change of a file: `gateway.yaml`, what it includes, and every
 //! key, certificate and secret it names, a swapped Kubernetes volume too. The new configuration is built and checked
 //! aside; a bad one changes nothing and is told in the log, in `tollgate_config_last_reload_success` and, fault by fault,

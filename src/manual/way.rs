@@ -5,28 +5,33 @@
 //!                                              └── denial ── proxy/respond
 //! ```
 //!
-//! 1. **Framing and size.** `proxy/ingress` turns what pingora parsed into [`Facts`](crate::request::Facts). What two
-//!    programs could frame differently is refused and the connection closed.
+//! 1. **Framing and size.** A connection has its place (`proxy/places`) before its handshake. `proxy/door` reads the head
+//!    of each HTTP/1 request itself, in one span of time, and judges its bytes
+//!    ([`request::framing`](crate::request::framing)); HTTP/2 has bounds of its own. What two programs could frame
+//!    differently is refused and the connection closed. `proxy/ingress` makes [`Facts`](crate::request::Facts) of the rest.
 //! 2. **Path.** [`CanonicalPath`](crate::request::CanonicalPath): one form, or 400. The bytes that are matched are the
 //!    bytes that are forwarded.
 //! 3. **Host.** The `Host` must be the server name of the handshake, or 421.
 //! 4. **Route.** [`RouteTable`](crate::route::RouteTable): host, then path, then method. A wrong method is 405 and does
 //!    not fall through to a laxer route.
-//! 5. **Credential.** Exactly one, or 400.
-//! 6. **Token.** [`authn::token`](crate::authn::token): size, form, issuer, JOSE header, all before any crypto; then
+//! 5. **Limits.** Lock-out, rate by client or route, length of the body: whoever floods or guesses is not worth looking
+//!    at a token for. A token whose verdict is remembered as good passes a lock-out. A CORS preflight is answered here.
+//!    The rate by subject follows when the subject is proven; the place under `in_flight` is taken last but one.
+//! 6. **Credential.** Exactly one, or 400.
+//! 7. **Token.** [`authn::token`](crate::authn::token): size, form, issuer, JOSE header, all before any crypto; then
 //!    decryption and signature; then the claims' times and audience.
-//! 7. **Binding.** [`authn::binding`](crate::authn::binding): whoever presents the token must hold every key its `cnf`
+//! 8. **Binding.** [`authn::binding`](crate::authn::binding): whoever presents the token must hold every key its `cnf`
 //!    names – a DPoP proof for this request, the client certificate of this connection – and a member that is unknown
 //!    refuses it.
-//! 8. **Revocation.** [`Revocations`](crate::authn::Revocations): by identifier, session, client, subject or issuer, on
+//! 9. **Revocation.** [`Revocations`](crate::authn::Revocations): by identifier, session, client, subject or issuer, on
 //!    every use and without asking anybody: the list is held in the process and followed in the background.
-//! 9. **Authorization.** Audiences of the route, scopes, the `when` condition.
-//! 10. **Step-up.** How strongly and how recently the user authenticated, where the route asks.
-//! 11. **Identity.** The headers for the upstream are computed, because that can fail too.
-//! 12. **Upstream.** An endpoint is chosen, because there may be none.
-//! 13. **Replay.** The one-time claim, of the token's identifier and the proof's together: one atomic step, the last. A
+//! 10. **Authorization.** Audiences of the route, scopes, the `when` condition.
+//! 11. **Step-up.** How strongly and how recently the user authenticated, where the route asks.
+//! 12. **Identity.** The headers for the upstream are computed, because that can fail too.
+//! 13. **Upstream.** An endpoint is chosen, because there may be none.
+//! 14. **Replay.** The one-time claim, of the token's identifier and the proof's together: one atomic step, the last. A
 //!     request refused before it has spent nothing.
-//! 14. **Forwarding.** [`Permit`](crate::decision::Permit) in hand, `proxy/egress` strips what a client could fake and
+//! 15. **Forwarding.** [`Permit`](crate::decision::Permit) in hand, `proxy/egress` strips what a client could fake and
 //!     sets what was proven.
 //!
 //! On a route in report mode steps 5 to 11 are asked, and 13 is looked at, but what they refuse is counted and not made:

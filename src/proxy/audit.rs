@@ -1,11 +1,10 @@
 //! What the audit log is told of a decision.
 
 use super::context::Context;
-use super::ingress::Arrival;
-use super::{Gateway, Shared};
+use super::{Gateway, Judged, Shared};
 use crate::authn::NotReplayed;
 use crate::clock::UnixTime;
-use crate::decision::{Denial, Permit, Snapshot, Trace};
+use crate::decision::{Denial, Permit, Reason, Snapshot, Trace};
 use crate::issuer::IssuerId;
 use crate::jose::Claims;
 use crate::telemetry::{AuditRecord, Outcome};
@@ -24,7 +23,7 @@ impl Gateway {
         &self,
         request: &Parts,
         context: &Context,
-        judged: &Result<Permit, Denial>,
+        judged: &Result<Judged, Denial>,
         trace: &Trace,
     ) {
         let Some(audit) = &self.shared.audit else { return };
@@ -45,7 +44,11 @@ impl Gateway {
             trace: Some(trace),
         };
         let record = match judged {
-            Ok(permit) => permitted(base, permit, snapshot),
+            Ok(Judged::Permit(permit)) => permitted(base, permit, snapshot),
+            // A question about the route, which the gateway answers itself.
+            Ok(Judged::Preflight(preflight)) => {
+                AuditRecord { route: snapshot.route_name(Some(preflight.route)), ..base }
+            }
             Err(denial) => denied(base, denial, snapshot),
         };
         audit.record(&record).await;
@@ -57,7 +60,7 @@ fn permitted<'a>(base: AuditRecord<'a>, permit: &'a Permit, snapshot: &'a Snapsh
     let unproven = permit.freshness().and_then(NotReplayed::unproven);
     AuditRecord {
         outcome: Outcome::permitted(permit),
-        reason: permit.report().and_then(|report| report.would_deny).map(crate::decision::Reason::label),
+        reason: permit.report().and_then(|report| report.would_deny).map(Reason::label),
         route: snapshot.route_name(Some(permit.route())),
         unproven: unproven.map(crate::store::StoreError::label),
         ..about(base, permit.issuer(), claims, snapshot)
@@ -89,28 +92,29 @@ fn about<'a>(
     }
 }
 
-/// Records what the listener in the clear refused: a token sent there must be taken for stolen.
-pub(super) async fn in_the_clear(
+/// Records what was refused before a decision could be asked: a faulty head, or a token sent in the clear, which must be
+/// taken for stolen.
+pub(super) async fn refused_unasked(
     shared: &Shared,
     (time, request_id): (UnixTime, &str),
-    request: &Parts,
-    arrival: &Arrival,
-    denial: &Denial,
+    (method, path): (&str, &str),
+    client: IpAddr,
+    reason: Reason,
 ) {
     let Some(audit) = &shared.audit else { return };
     let record = AuditRecord {
         time,
-        outcome: Outcome::refused(denial.reason),
-        reason: Some(denial.reason.label()),
+        outcome: Outcome::refused(reason),
+        reason: Some(reason.label()),
         route: "none",
         issuer: "none",
         subject: None,
         token_id: None,
         unproven: None,
         request_id,
-        client: arrival.client,
-        method: request.method.as_str(),
-        path: request.uri.path(),
+        client,
+        method,
+        path,
         trace: None,
     };
     audit.record(&record).await;

@@ -39,7 +39,9 @@ pub(super) enum Verdict {
     /// Nothing yet.
     Open,
     /// It may be forwarded.
-    Permitted(Permit),
+    Permitted(Box<Permit>),
+    /// It is a question about this route, which the gateway answers itself.
+    Preflight(RouteId),
     /// It was for an endpoint of our own, which answered so.
     Served(StatusCode),
     /// It was refused; or its forwarding failed, which ends a permit.
@@ -60,6 +62,10 @@ pub(super) struct Attempt {
     stale: bool,
     /// True once a byte of the request may have reached an upstream.
     pub(super) sent: bool,
+    /// How much of the body has gone out in this attempt.
+    body: u64,
+    /// How much may.
+    body_limit: Option<u64>,
     /// What gives the claim back, as long as nothing was sent.
     pub(super) receipt: Option<Receipt>,
     /// The route and the issuer of the permit, for the record of a failure.
@@ -89,7 +95,7 @@ impl Context {
     }
 
     /// Takes the permit over: from here on the request may be forwarded.
-    pub(super) fn permit(&mut self, permit: Permit) {
+    pub(super) fn permit(&mut self, permit: Box<Permit>) {
         self.attempt = Some(Attempt {
             endpoint: permit.endpoint(),
             watch: Stopwatch::start(),
@@ -97,6 +103,8 @@ impl Context {
             tried: Vec::new(),
             stale: false,
             sent: false,
+            body: 0,
+            body_limit: self.generation.snapshot.policy(permit.route()).and_then(|policy| policy.edge.limits.body),
             receipt: permit.freshness().and_then(|fresh| fresh.receipt().cloned()),
             route: permit.route(),
             issuer: permit.issuer(),
@@ -130,7 +138,16 @@ impl Context {
     pub(super) fn sending(&mut self) {
         if let Some(attempt) = &mut self.attempt {
             attempt.sent = true;
+            attempt.body = 0;
         }
+    }
+
+    /// Counts `more` bytes of the body; true when it has become larger than the route takes.
+    pub(super) fn is_too_large(&mut self, more: usize) -> bool {
+        let upgraded = self.tunnel.as_ref().is_some_and(Tunnel::is_upgrade);
+        let Some(attempt) = self.attempt.as_mut().filter(|_| !upgraded) else { return false };
+        attempt.body = attempt.body.saturating_add(u64::try_from(more).unwrap_or(u64::MAX));
+        attempt.body_limit.is_some_and(|most| attempt.body > most)
     }
 
     /// Notes which target an attempt really goes to.
@@ -196,6 +213,7 @@ impl Context {
             Verdict::Denied(denial) => {
                 (denial.route, denial.issuer, Outcome::refused(denial.reason), Some(denial.reason))
             }
+            Verdict::Preflight(route) => (Some(*route), None, Outcome::Public, None),
             Verdict::Served(status) if status.is_success() => (None, None, Outcome::Public, None),
             Verdict::Served(status) if status.is_server_error() => (None, None, Outcome::Error, None),
             Verdict::Served(_) => (None, None, Outcome::Denied, None),

@@ -1,7 +1,7 @@
 //! The request as it goes to the upstream, and the response as it goes back.
 
 use super::context::{Context, Verdict};
-use super::{ingress, respond};
+use super::{crossing, ingress, respond};
 use crate::decision::Permit;
 use crate::upstream::{Origin, Outgoing, Protocol};
 use http::{HeaderValue, header};
@@ -52,10 +52,11 @@ fn keep_spelling(upstream_request: &mut RequestHeader) -> Result<()> {
 
 fn change(request: &RequestHeader, upstream_request: &RequestHeader, permit: &Permit, context: &Context) -> Outgoing {
     let arrival = context.arrival.as_ref();
+    let told = arrival.and_then(ingress::Arrival::told_authority);
     let origin = Origin {
         client: arrival.map_or(std::net::IpAddr::from([0, 0, 0, 0]), |arrival| arrival.client),
         scheme: arrival.map_or("http", ingress::Arrival::scheme),
-        authority: ingress::authority(request).unwrap_or_default(),
+        authority: told.as_deref().or_else(|| ingress::authority(request)).unwrap_or_default(),
         request_id: context.request_id.as_str(),
     };
     Outgoing::new(&upstream_request.headers, &context.generation.snapshot.firewall, permit, &origin)
@@ -99,7 +100,7 @@ fn join_cookies(upstream_request: &mut RequestHeader) -> Result<()> {
 }
 
 /// Turns the upstream's answer into what the client is told.
-pub(super) fn finish(response: &mut ResponseHeader, context: &Context) -> Result<()> {
+pub(super) fn finish(response: &mut ResponseHeader, request: &RequestHeader, context: &Context) -> Result<()> {
     let leaking = |name: &&http::HeaderName| context.generation.is_identity(name);
     let leaks: Vec<http::HeaderName> = response.headers.keys().filter(leaking).cloned().collect();
     for name in leaks {
@@ -110,7 +111,7 @@ pub(super) fn finish(response: &mut ResponseHeader, context: &Context) -> Result
     if context.encrypted() && !response.headers.contains_key(header::STRICT_TRANSPORT_SECURITY) {
         response.insert_header("Strict-Transport-Security", respond::HSTS)?;
     }
-    Ok(())
+    crossing::on_answer(response, request, context)
 }
 
 /// The nonce for the client's next proof. A cache that stored the answer would hand out an old one (RFC 9449 §8.2).

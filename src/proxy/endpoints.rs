@@ -56,7 +56,7 @@ impl Gateway {
             Ok(form) => self.log_out(&form, context).await,
             Err(status) => status,
         };
-        let to = respond::Addressee { request_id: context.request_id.as_str(), encrypted };
+        let to = respond::Addressee { request_id: context.request_id.as_str(), encrypted, also: &[] };
         respond::acknowledge(session, status, to).await?;
         Ok(Ok(status))
     }

@@ -3,6 +3,9 @@
 use crate::decision::Reason;
 use pingora::{Error, ErrorSource, ErrorType};
 
+/// A body that was found to be too large on its way.
+pub(super) const BODY_TOO_LARGE: ErrorType = ErrorType::Custom("body too large");
+
 /// The reason for the answer to a request whose forwarding failed; `None` when the client is gone.
 pub(super) fn reason(error: &Error) -> Option<Reason> {
     match error.esource() {
@@ -21,6 +24,7 @@ fn of_client(kind: &ErrorType) -> Option<Reason> {
         | ErrorType::WriteTimedout
         | ErrorType::ConnectionClosed
         | ErrorType::H2Error => None,
+        kind if *kind == BODY_TOO_LARGE => Some(Reason::BodyTooLarge),
         _ => Some(Reason::BadFraming),
     }
 }
@@ -61,6 +65,7 @@ mod tests {
         assert_eq!(reason(&Error::new_up(ErrorType::InvalidHTTPHeader)), Some(Reason::UpstreamFailed));
         assert_eq!(reason(&Error::new_up(ErrorType::TLSHandshakeFailure)), Some(Reason::UpstreamFailed));
         assert_eq!(reason(&Error::new_down(ErrorType::ConnectionClosed)), None);
+        assert_eq!(reason(&Error::new_down(BODY_TOO_LARGE)), Some(Reason::BodyTooLarge));
         assert_eq!(reason(&Error::new_down(ErrorType::InvalidHTTPHeader)), Some(Reason::BadFraming));
         assert_eq!(upstream_kind(&Error::new_down(ErrorType::ReadTimedout)), None);
     }

@@ -1,12 +1,14 @@
 //! From the engine's session to plain facts, and the faults of framing that end a connection.
 
 use super::ListenerSettings;
+use super::door::{MAX_FIELDS, MAX_LINE};
 use crate::authn::mtls::{self, CertificateDigest};
 use crate::clock::UnixTime;
 use crate::decision::Reason;
-use crate::request::{Facts, TransportFacts};
+use crate::request::forwarded::{self, Told};
+use crate::request::{Authority, Facts, RequestId, TransportFacts, UriScheme};
 use crate::tls::Handshake;
-use http::{HeaderMap, Version, header};
+use http::{HeaderMap, Method, header};
 use pingora::http::RequestHeader;
 use pingora::http::authority::{RawTargetAuthority, raw_target_authority};
 use pingora::protocols::http::ServerSession;
@@ -18,27 +20,37 @@ const MAX_CONNECTION_OPTIONS: usize = 8;
 /// What the connection told, besides the request.
 #[derive(Clone, Debug)]
 pub(super) struct Arrival {
-    /// The peer's address.
+    /// The client: the peer, or whom a proxy of ours names.
     pub client: IpAddr,
     /// What the handshake told.
     pub transport: TransportFacts,
+    /// The identifier a proxy of ours gave the request.
+    pub request_id: Option<RequestId>,
+    /// The scheme and the authority the client used, where a proxy of ours says so.
+    told: (Option<UriScheme>, Option<Authority>),
 }
 
 impl Arrival {
     /// What `session`'s connection told.
     pub(super) fn of(session: &ServerSession, listeners: &[ListenerSettings]) -> Self {
         let peer = session.client_addr().and_then(|address| address.as_inet());
-        let client = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip().to_canonical());
+        let peer = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip().to_canonical());
         let tls = session.digest().and_then(|digest| digest.ssl_digest.as_ref());
         let handshake = tls.and_then(|tls| tls.extension.get::<Handshake>());
         let listener = handshake.and_then(|handshake| listeners.get(handshake.listener));
         let presented = handshake.and_then(|handshake| handshake.client_certificate);
+        let headers = &session.req_header().headers;
+        let trusts = |address: IpAddr| listener.is_some_and(|listener| listener.trusted_proxies.contains(address));
+        let Told { client, scheme, authority } = forwarded::believe(headers, peer, trusts);
+        let request_id = headers.get("x-request-id").filter(|_| trusts(peer)).and_then(|id| id.to_str().ok());
         Self {
             client,
+            request_id: request_id.and_then(RequestId::parse),
+            told: (scheme, authority),
             transport: TransportFacts {
                 encrypted: tls.is_some(),
                 server_name: handshake.and_then(|handshake| handshake.server_name.clone()),
-                client_certificate: client_certificate(client, &session.req_header().headers, listener, presented),
+                client_certificate: client_certificate(peer, headers, listener, presented),
                 public: listener.map(|listener| listener.public).unwrap_or_default(),
             },
         }
@@ -59,9 +71,15 @@ impl Arrival {
         })
     }
 
-    /// The scheme by which the request came.
+    /// The scheme the client used.
     pub(super) fn scheme(&self) -> &'static str {
-        if self.transport.encrypted { "https" } else { "http" }
+        let seen = if self.transport.encrypted { "https" } else { "http" };
+        self.told.0.map_or(seen, UriScheme::as_str)
+    }
+
+    /// The authority the client asked a proxy of ours for.
+    pub(super) fn told_authority(&self) -> Option<String> {
+        self.told.1.as_ref().map(Authority::to_string)
     }
 }
 
@@ -112,17 +130,21 @@ pub(super) fn target(request: &RequestHeader) -> Result<(&[u8], Option<&str>), R
     }
 }
 
-/// Refuses a header section that is too large, or whose framing two programs could read differently.
+/// Refuses what is too large, or could be read in two ways, of a request that the engine has read. Over HTTP/1 the door
+/// has judged the bytes before.
 pub(super) fn check_framing(session: &ServerSession, max_header: usize) -> Result<(), Reason> {
     let request = session.req_header();
-    if let ServerSession::H1(_) = session {
-        let raw = session.to_h1_raw();
-        if raw.len() > max_header {
+    if request.method == Method::TRACE {
+        // It would tell the client what only the upstream is told.
+        return Err(Reason::MethodNotAllowed);
+    }
+    if session.is_http2() {
+        if request.raw_path().len() > MAX_LINE {
+            return Err(Reason::TargetTooLong);
+        }
+        if decoded_size(request) > max_header || request.headers.len() > MAX_FIELDS {
             return Err(Reason::HeaderTooLarge);
         }
-        check_http1(&raw, request)?;
-    } else if decoded_size(request) > max_header {
-        return Err(Reason::HeaderTooLarge);
     }
     check_connection_options(&request.headers)
 }
@@ -131,45 +153,6 @@ pub(super) fn check_framing(session: &ServerSession, max_header: usize) -> Resul
 fn decoded_size(request: &RequestHeader) -> usize {
     let field = |(name, value): (&http::HeaderName, &http::HeaderValue)| name.as_str().len() + value.len() + 32;
     request.raw_path().len() + request.headers.iter().map(field).sum::<usize>()
-}
-
-/// Looks at the bytes themselves, because the engine repairs some of what is refused here (RFC 9112 §6.1, §6.3, §3.2).
-fn check_http1(raw: &[u8], request: &RequestHeader) -> Result<(), Reason> {
-    let modern = request.version == Version::HTTP_11;
-    if !modern && request.version != Version::HTTP_10 {
-        return Err(Reason::BadFraming);
-    }
-    if modern && !request.headers.contains_key(header::HOST) {
-        return Err(Reason::BadFraming);
-    }
-    let (mut lengths, mut codings) = (0, 0);
-    let mut lines = raw.split(|byte| *byte == b'\n').filter(|line| !line.is_empty() && *line != b"\r");
-    let request_line = lines.next().unwrap_or_default();
-    check_line(request_line, |_, _| Ok(()))?;
-    // A fragment has no place in a request; the engine drops it, and others might not.
-    if request_line.contains(&b'#') {
-        return Err(Reason::AmbiguousPath);
-    }
-    for line in lines {
-        check_line(line, |name, value| {
-            lengths += usize::from(name.eq_ignore_ascii_case(b"content-length"));
-            if name.eq_ignore_ascii_case(b"transfer-encoding") {
-                codings += 1;
-                return if value.eq_ignore_ascii_case(b"chunked") { Ok(()) } else { Err(Reason::BadFraming) };
-            }
-            Ok(())
-        })?;
-    }
-    if lengths + codings > 1 { Err(Reason::BadFraming) } else { Ok(()) }
-}
-
-/// A line ends with CRLF and holds no other CR: where servers disagree on line ends, they disagree on messages.
-fn check_line(line: &[u8], mut field: impl FnMut(&[u8], &[u8]) -> Result<(), Reason>) -> Result<(), Reason> {
-    let content = line.strip_suffix(b"\r").filter(|content| !content.contains(&b'\r')).ok_or(Reason::BadFraming)?;
-    match content.iter().position(|byte| *byte == b':') {
-        Some(colon) => field(&content[..colon], content[colon + 1..].trim_ascii()),
-        None => Ok(()),
-    }
 }
 
 /// `Connection` may not name headers that say where a request came from or goes to, nor anything that is no token.
@@ -200,7 +183,7 @@ fn is_token(byte: u8) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use http::HeaderValue;
+    use http::{HeaderValue, Version};
 
     fn request(version: Version, target: &str, host: Option<&'static str>) -> RequestHeader {
         let mut request = RequestHeader::build("GET", target.as_bytes(), None).unwrap();
@@ -209,50 +192,6 @@ mod tests {
             request.insert_header("Host", host).unwrap();
         }
         request
-    }
-
-    fn framing(raw: &str) -> Result<(), Reason> {
-        check_http1(raw.as_bytes(), &request(Version::HTTP_11, "/", Some("a.test")))
-    }
-
-    #[test]
-    fn one_length_or_one_chunked_coding_frames_a_body() {
-        for fields in ["", "Content-Length: 5\r\n", "Transfer-Encoding: chunked\r\n", "transfer-encoding:CHUNKED \r\n"]
-        {
-            assert_eq!(framing(&format!("POST / HTTP/1.1\r\nHost: a.test\r\n{fields}\r\n")), Ok(()), "{fields}");
-        }
-    }
-
-    #[test]
-    fn what_two_servers_could_read_differently_is_refused() {
-        for fields in [
-            "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n",
-            "Content-Length: 5\r\nContent-Length: 5\r\n",
-            "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
-            "Transfer-Encoding: gzip, chunked\r\n",
-            "Transfer-Encoding: identity\r\n",
-            "X: 1\n",
-            "X: 1\r2\r\n",
-        ] {
-            assert_eq!(
-                framing(&format!("POST / HTTP/1.1\r\nHost: a.test\r\n{fields}\r\n")),
-                Err(Reason::BadFraming),
-                "{fields:?}"
-            );
-        }
-    }
-
-    #[test]
-    fn a_fragment_is_refused_and_not_dropped() {
-        assert_eq!(framing("GET /a#b HTTP/1.1\r\nHost: a.test\r\n\r\n"), Err(Reason::AmbiguousPath));
-    }
-
-    #[test]
-    fn http_1_1_names_its_host() {
-        let raw = b"GET / HTTP/1.1\r\n\r\n";
-        assert_eq!(check_http1(raw, &request(Version::HTTP_11, "/", None)), Err(Reason::BadFraming));
-        assert_eq!(check_http1(raw, &request(Version::HTTP_10, "/", None)), Ok(()));
-        assert_eq!(check_http1(raw, &request(Version::HTTP_09, "/", None)), Err(Reason::BadFraming));
     }
 
     #[test]

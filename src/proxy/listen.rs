@@ -1,6 +1,9 @@
 //! From settings to the engine's services.
 
-use super::guard::{Door, Guard};
+use super::arrivals::Arrivals;
+use super::door::Door;
+use super::guard::Guard;
+use super::places::Places;
 use super::plain::Redirector;
 use super::{Gateway, ListenerKind, ListenerSettings, Shared};
 use crate::telemetry::Metrics;
@@ -50,8 +53,9 @@ pub struct Listening {
 pub fn services(listeners: &[ListenerSettings], shared: &Arc<Shared>) -> Result<Listening, TlsSetupError> {
     let mut listening =
         Listening { services: Vec::new(), terms: Vec::new(), connections: Connections::of(listeners, &shared.metrics) };
-    let door = door(listeners, shared);
-    let mut gateway = Service::new("gateway".to_owned(), door);
+    let settings = &shared.settings;
+    let places = Places::new(settings.max_connections, settings.max_connections_per_client);
+    let mut gateway = Service::new("gateway".to_owned(), Door::new(Guard::new(engine(shared), shared), shared, None));
     let on_handshake = count_handshakes(&shared.metrics);
     for (index, listener) in listeners.iter().enumerate() {
         let address = listener.address.to_string();
@@ -64,12 +68,15 @@ pub fn services(listeners: &[ListenerSettings], shared: &Arc<Shared>) -> Result<
             }
             ListenerKind::Redirect { to } => {
                 let redirector = Redirector::new(Arc::clone(shared), *to);
-                let mut service = Service::new(format!("redirect {}", listener.name), redirector);
+                let door = Door::new(redirector, shared, Some((index, Arc::clone(&places))));
+                let mut service = Service::new(format!("redirect {}", listener.name), door);
                 service.add_tcp(&address);
                 listening.services.push(Box::new(service));
             }
         }
     }
+    let (patience, metrics) = (settings.header_timeout, Arc::clone(&shared.metrics));
+    gateway.endpoints().set_pre_tls_callback(Arc::new(Arrivals::new(listeners, places, patience, metrics)));
     listening.services.push(Box::new(gateway));
     Ok(listening)
 }
@@ -77,13 +84,6 @@ pub fn services(listeners: &[ListenerSettings], shared: &Arc<Shared>) -> Result<
 fn count_handshakes(metrics: &Arc<Metrics>) -> OnHandshake {
     let metrics = Arc::clone(metrics);
     Arc::new(move |version, result| metrics.handshake(version, result.label()))
-}
-
-fn door(listeners: &[ListenerSettings], shared: &Arc<Shared>) -> Door {
-    let settings = &shared.settings;
-    let proxy = engine(shared);
-    let guard = Guard::new(proxy, settings.header_timeout, settings.idle_timeout);
-    Door::new(guard, listeners.iter().map(|listener| &*listener.name), &shared.metrics)
 }
 
 fn engine(shared: &Arc<Shared>) -> HttpProxy<Gateway> {
@@ -106,6 +106,7 @@ fn engine(shared: &Arc<Shared>) -> HttpProxy<Gateway> {
 
 #[cfg(test)]
 mod tests {
+    use crate::proxy::arrivals::REFUSED;
     use crate::telemetry::METRICS;
     use crate::tls::HandshakeResult;
 
@@ -113,6 +114,7 @@ mod tests {
     fn the_table_of_metrics_knows_every_result_of_a_handshake() {
         let metric = METRICS.iter().find(|metric| metric.name == "tollgate_tls_handshakes_total").unwrap();
         let results = metric.labels.iter().find(|label| label.name == "result").and_then(|label| label.values.list());
-        assert_eq!(results.unwrap(), HandshakeResult::ALL.map(HandshakeResult::label));
+        let known = HandshakeResult::ALL.iter().map(|result| result.label()).chain([REFUSED]);
+        assert_eq!(results.unwrap(), known.collect::<Vec<_>>());
     }
 }

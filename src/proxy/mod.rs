@@ -3,18 +3,23 @@
 //! [`Gateway`] stands below in the order of the engine's phases; each phase is a few lines that say which room does the
 //! work. A request is decided once, in `request_filter`, and forwarded only under the permit it got there.
 
+mod arrivals;
 mod audit;
 mod context;
+mod crossing;
+mod door;
 mod egress;
 mod endpoints;
 mod failure;
 mod generation;
 mod grpc;
 mod guard;
+mod hasty;
 mod healthz;
 mod ingress;
 mod lifeline;
 pub mod listen;
+mod places;
 mod plain;
 mod record;
 mod respond;
@@ -30,8 +35,9 @@ pub use settings::{ListenerKind, ListenerSettings, PublicAddress, Scheme, Server
 pub use trust::{Network, TrustedProxies};
 
 use crate::clock::Clock;
-use crate::decision::{Denial, Memory, Permit, Reason, Recollection, Trace, decide};
+use crate::decision::{Denial, Memory, Permit, Preflight, Reason, Recollection, Trace, decide, preflight};
 use crate::request::RequestId;
+use crate::route::RouteId;
 use crate::telemetry::{Audit, Metrics};
 use crate::upstream::Pool;
 use arc_swap::ArcSwap;
@@ -48,7 +54,6 @@ use pingora::protocols::http::ServerSession;
 use pingora::proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorType, Result};
-use std::any::Any;
 use std::os::fd::RawFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -98,19 +103,42 @@ impl Gateway {
         Self { shared }
     }
 
-    /// Asks the one decision.
-    async fn judge(&self, session: &ServerSession, context: &mut Context, trace: &mut Trace) -> Result<Permit, Denial> {
-        ingress::check_framing(session, self.shared.settings.max_header)?;
+    /// Asks the one decision; a preflight needs none.
+    async fn judge(&self, session: &ServerSession, context: &mut Context, trace: &mut Trace) -> Result<Judged, Denial> {
         let arrival = context.arrival.insert(Arrival::of(session, &self.shared.listeners));
+        if let Some(request_id) = arrival.request_id.take() {
+            context.request_id = request_id;
+        }
+        ingress::check_framing(session, self.shared.settings.max_header)?;
         let facts = arrival.facts(session.req_header(), context.time)?;
-        let memory = Memory::Live(&self.shared.memory);
-        decide(&context.generation.snapshot, memory, &facts, &*self.shared.metrics, trace).await
+        let (snapshot, memory) = (&context.generation.snapshot, Memory::Live(&self.shared.memory));
+        let observer = &*self.shared.metrics;
+        match preflight(snapshot, memory, &facts, observer, trace).await {
+            Some(answered) => answered.map(Judged::Preflight),
+            None => {
+                decide(snapshot, memory, &facts, observer, trace).await.map(|permit| Judged::Permit(Box::new(permit)))
+            }
+        }
+    }
+
+    /// Answers a preflight.
+    async fn allow(&self, session: &mut ServerSession, context: &mut Context, preflight: Preflight) {
+        let also = preflight.headers;
+        let to =
+            respond::Addressee { request_id: context.request_id.as_str(), encrypted: context.encrypted(), also: &also };
+        if respond::preflight(session, to).await.is_err() {
+            session.set_keepalive(None);
+        }
+        context.verdict = Verdict::Preflight(preflight.route);
     }
 
     /// Answers a request that is not forwarded, or whose forwarding failed.
     async fn refuse(&self, session: &mut ServerSession, context: &mut Context, denial: Denial) {
         let arrival = context.arrival.get_or_insert_with(|| Arrival::of(session, &self.shared.listeners));
-        let to = respond::Addressee { request_id: context.request_id.as_str(), encrypted: arrival.transport.encrypted };
+        let policy = denial.route.and_then(|route| context.generation.snapshot.policy(route));
+        let also = crossing::on_refusal(policy, session.req_header());
+        let encrypted = arrival.transport.encrypted;
+        let to = respond::Addressee { request_id: context.request_id.as_str(), encrypted, also: &also };
         if respond::refuse(session, &denial, to).await.is_err() {
             session.set_keepalive(None);
         }
@@ -123,7 +151,11 @@ impl Gateway {
             return self.refuse(session, context, reason.into()).await;
         }
         let arrival = context.arrival.insert(Arrival::of(session, &self.shared.listeners));
-        let to = respond::Addressee { request_id: context.request_id.as_str(), encrypted: arrival.transport.encrypted };
+        let to = respond::Addressee {
+            request_id: context.request_id.as_str(),
+            encrypted: arrival.transport.encrypted,
+            also: &[],
+        };
         let status = healthz::status(self.shared.draining.load(Ordering::Acquire));
         if respond::acknowledge(session, status, to).await.is_err() {
             session.set_keepalive(None);
@@ -156,6 +188,23 @@ impl Gateway {
                 Err(_) if retry::not_connected(context) => {}
                 Err(_) => return Err(Error::explain(ErrorType::ConnectNoRoute, "no address").into_up()),
             }
+        }
+    }
+}
+
+/// What was decided over a request that is not refused.
+enum Judged {
+    /// It is forwarded.
+    Permit(Box<Permit>),
+    /// It is a question, and the gateway answers it.
+    Preflight(Preflight),
+}
+
+impl Judged {
+    fn route(&self) -> RouteId {
+        match self {
+            Self::Permit(permit) => permit.route(),
+            Self::Preflight(preflight) => preflight.route,
         }
     }
 }
@@ -215,13 +264,14 @@ impl ProxyHttp for Gateway {
         record::decision(context, &judged);
         self.audit(session.req_header(), context, &judged, &trace).await;
         match judged {
-            Ok(permit) => {
+            Ok(Judged::Permit(permit)) => {
                 context.permit(permit);
                 tunnel::expect(session.as_downstream_mut(), context, &self.shared);
             }
+            Ok(Judged::Preflight(preflight)) => self.allow(session.as_downstream_mut(), context, preflight).await,
             Err(denial) => self.refuse(session.as_downstream_mut(), context, denial).await,
         }
-        Ok(matches!(context.verdict, Verdict::Denied(_)))
+        Ok(!matches!(context.verdict, Verdict::Permitted(_)))
     }
 
     async fn upstream_peer(&self, _: &mut Session, context: &mut Context) -> Result<Box<HttpPeer>> {
@@ -268,16 +318,30 @@ impl ProxyHttp for Gateway {
         Ok(())
     }
 
-    async fn response_filter(
+    /// Counts the body: one without a length, or over HTTP/2, is found to be too large only on its way.
+    async fn request_body_filter(
         &self,
         _: &mut Session,
+        body: &mut Option<Bytes>,
+        _: bool,
+        context: &mut Context,
+    ) -> Result<()> {
+        if context.is_too_large(body.as_ref().map_or(0, Bytes::len)) {
+            return Err(Error::new(failure::BODY_TOO_LARGE).into_down());
+        }
+        Ok(())
+    }
+
+    async fn response_filter(
+        &self,
+        session: &mut Session,
         response: &mut ResponseHeader,
         context: &mut Context,
     ) -> Result<()> {
         Self::record_upstream_answer(context);
         context.target_answered();
         tunnel::answered(response, context);
-        egress::finish(response, context)
+        egress::finish(response, session.req_header(), context)
     }
 
     fn response_body_filter(
@@ -320,10 +384,6 @@ impl ProxyHttp for Gateway {
 
     async fn logging(&self, session: &mut Session, _: Option<&Error>, context: &mut Context) {
         self.record_end(session.as_downstream(), context);
-    }
-
-    fn persist_connection_context(&self, _: &Session, _: &Context) -> Option<Box<dyn Any + Send + Sync>> {
-        Some(Box::new(guard::Reused))
     }
 
     /// The engine's own summary holds path and query.

@@ -37,7 +37,7 @@ impl Redirector {
     async fn answer(&self, session: &mut ServerSession) {
         let (watch, time, request_id) = (Stopwatch::start(), self.shared.clock.now(), new_request_id());
         let arrival = Arrival::of(session, &self.shared.listeners);
-        let to = Addressee { request_id: request_id.as_str(), encrypted: false };
+        let to = Addressee { request_id: request_id.as_str(), encrypted: false, also: &[] };
         if healthz::is_asked(session.req_header())
             && ingress::check_framing(session, self.shared.settings.max_header).is_ok()
         {
@@ -57,7 +57,9 @@ impl Redirector {
         }
         if let Err(denial) = &located {
             let request = session.req_header();
-            audit::in_the_clear(&self.shared, (time, request_id.as_str()), request, &arrival, denial).await;
+            let asked = (request.method.as_str(), request.uri.path());
+            let id = (time, request_id.as_str());
+            audit::refused_unasked(&self.shared, id, asked, arrival.client, denial.reason).await;
         }
         self.record(
             session,
@@ -100,11 +102,9 @@ impl HttpServerApp for Redirector {
         mut session: ServerSession,
         _: &ShutdownWatch,
     ) -> Option<ReusedHttpStream> {
-        let read = tokio::time::timeout(self.shared.settings.header_timeout, session.read_request()).await;
-        match read {
-            Ok(Ok(true)) => {}
-            // Unreadable as HTTP, silent, or too slow: there is nobody to redirect.
-            Ok(Ok(false) | Err(_)) | Err(_) => return None,
+        // The head is there, and sound: it came through the door.
+        if !matches!(session.read_request().await, Ok(true)) {
+            return None;
         }
         keep_alive(
             &mut session,

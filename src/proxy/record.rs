@@ -1,22 +1,72 @@
 //! What is counted and logged of a request.
 
 use super::context::{Attempt, Context};
+use super::door::MAX_LINE;
 use super::tunnel::Tunnel;
-use super::{Gateway, failure};
-use crate::decision::{Denial, Permit};
+use super::{Gateway, Judged, Shared, audit, failure};
+use crate::decision::{Denial, Reason};
+use crate::request::RequestId;
 use crate::telemetry::{AccessLine, Metrics, Outcome, UpstreamMeter};
 use http::StatusCode;
 use pingora::Error;
 use pingora::protocols::http::ServerSession;
 use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
 
 /// Notes how long the decision took.
-pub(super) fn decision(context: &Context, judged: &Result<Permit, Denial>) {
+pub(super) fn decision(context: &Context, judged: &Result<Judged, Denial>) {
     let route = match judged {
-        Ok(permit) => Some(permit.route()),
+        Ok(judged) => Some(judged.route()),
         Err(denial) => denial.route,
     };
     context.generation.meter(route).decided(context.watch.elapsed());
+}
+
+/// Counts and logs a request that was refused for its head, before the engine read it.
+pub(super) async fn faulty_head(
+    shared: &Shared,
+    request_id: &RequestId,
+    client: IpAddr,
+    head: &[u8],
+    reason: Reason,
+    took: Duration,
+) {
+    let (outcome, status) = (Outcome::refused(reason), reason.status());
+    let generation = shared.generation.load_full();
+    generation.meter(None).count(outcome);
+    shared.metrics.denied(reason.label(), "none", "none");
+    generation.meter(None).answered(StatusCode::from_u16(status).ok(), took);
+    let time = shared.clock.now();
+    let (method, path) = first_words(head);
+    AccessLine {
+        time,
+        request_id: request_id.as_str(),
+        client,
+        method,
+        path,
+        route: "none",
+        issuer: "none",
+        status,
+        outcome,
+        reason: Some(reason.label()),
+        upstream: None,
+        duration: took,
+    }
+    .write();
+    audit::refused_unasked(shared, (time, request_id.as_str()), (method, path), client, reason).await;
+}
+
+/// What looks like a method and a path in a faulty head. Anything else may be a part of another message, with a secret
+/// in it.
+fn first_words(head: &[u8]) -> (&str, &str) {
+    let line = head.split(|byte| matches!(byte, b'\r' | b'\n')).next().unwrap_or_default();
+    let line = std::str::from_utf8(line.get(..MAX_LINE).unwrap_or(line)).unwrap_or_default();
+    let mut words = line.split(' ');
+    let is_method = |word: &&str| word.len() <= 16 && word.bytes().all(|byte| byte.is_ascii_uppercase());
+    let is_path = |word: &&str| word.starts_with('/') && word.bytes().all(|byte| byte.is_ascii_graphic());
+    let (Some(method), Some(target)) = (words.next().filter(is_method), words.next()) else { return ("-", "-") };
+    let path = target.split(['?', '#']).next().filter(is_path);
+    (method, path.unwrap_or("-"))
 }
 
 impl Gateway {
@@ -94,4 +144,24 @@ fn forwarding(context: &Context) -> Option<(&UpstreamMeter, &Attempt)> {
 fn upstream_name(context: &Context) -> Option<&str> {
     let attempt = context.attempt.as_ref()?;
     context.generation.upstreams.name(attempt.endpoint.upstream).map(|name| &**name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::first_words;
+
+    #[test]
+    fn of_a_faulty_head_only_a_method_and_a_path_are_told() {
+        for (head, told) in [
+            (&b"GET /orders?token=secret HTTP/1.1\nHost: a"[..], ("GET", "/orders")),
+            (b"GET /a#b\r\n\r\n", ("GET", "/a")),
+            (b"GET http://a.test/ HTTP/1.1", ("GET", "-")),
+            (b"GET /\x1b[2J HTTP/1.1", ("GET", "-")),
+            (b"Cookie: session=secret", ("-", "-")),
+            (b"SECRET", ("-", "-")),
+            (b"\xff\xff", ("-", "-")),
+        ] {
+            assert_eq!(first_words(head), told, "{}", head.escape_ascii());
+        }
+    }
 }

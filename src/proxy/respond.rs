@@ -7,7 +7,7 @@
 use super::grpc;
 use crate::decision::{Denial, Reason};
 use bytes::Bytes;
-use http::{HeaderMap, Method, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use pingora::Result;
 use pingora::http::ResponseHeader;
 use pingora::protocols::http::ServerSession;
@@ -28,6 +28,8 @@ pub(super) struct Addressee<'r> {
     pub request_id: &'r str,
     /// True when the request came over TLS.
     pub encrypted: bool,
+    /// What the route adds to its answers: headers about other origins, and its own.
+    pub also: &'r [(HeaderName, HeaderValue)],
 }
 
 /// Writes the answer to a refused request. The connection stays, unless its framing is in doubt.
@@ -41,6 +43,15 @@ pub(super) async fn refuse(session: &mut ServerSession, denial: &Denial, to: Add
     write(session, header, text).await
 }
 
+/// Writes the answer to a preflight, for which its headers are all there is to say.
+pub(super) async fn preflight(session: &mut ServerSession, to: Addressee<'_>) -> Result<()> {
+    keep_or_close(session, Reason::NoRoute);
+    // A 204 has no length (RFC 9110 §8.6).
+    let mut header = head(StatusCode::NO_CONTENT, 0, to)?;
+    header.remove_header("Content-Length");
+    write(session, header, Bytes::new()).await
+}
+
 /// Writes the bare status with which an endpoint of our own answers a program.
 pub(super) async fn acknowledge(session: &mut ServerSession, status: StatusCode, to: Addressee<'_>) -> Result<()> {
     if status == StatusCode::OK {
@@ -50,6 +61,21 @@ pub(super) async fn acknowledge(session: &mut ServerSession, status: StatusCode,
     let mut header = head(status, text.len(), to)?;
     header.insert_header("Content-Type", "application/problem+json")?;
     write(session, header, Bytes::from(text)).await
+}
+
+/// The answer to a request whose head was refused, as HTTP/1.1 writes it; the connection ends with it.
+pub(super) fn bytes(denial: &Denial, to: Addressee<'_>) -> Vec<u8> {
+    let Ok((header, text)) = answer(denial, Body::Problem, to) else { return Vec::new() };
+    let mut bytes = format!("HTTP/1.1 {} {}\r\n", header.status.as_u16(), title(header.status)).into_bytes();
+    for (name, value) in &header.headers {
+        bytes.extend_from_slice(name.as_str().as_bytes());
+        bytes.extend_from_slice(b": ");
+        bytes.extend_from_slice(value.as_bytes());
+        bytes.extend_from_slice(b"\r\n");
+    }
+    bytes.extend_from_slice(b"connection: close\r\n\r\n");
+    bytes.extend_from_slice(&text);
+    bytes
 }
 
 /// Writes the redirect to `location` (RFC 9110 §15.4.9).
@@ -116,7 +142,12 @@ fn answer(denial: &Denial, form: Body, to: Addressee<'_>) -> Result<(ResponseHea
         header.insert_header("Allow", methods.join(", "))?;
     }
     if let Some(wait) = denial.retry_after {
-        header.insert_header("Retry-After", wait.as_secs().max(1).to_string())?;
+        // Rounded up: whoever comes back at that moment must not be too early.
+        let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+        header.insert_header("Retry-After", seconds.max(1).to_string())?;
+    }
+    for (name, value) in denial.rate.iter().flat_map(|rate| rate.headers()) {
+        header.insert_header(name, value)?;
     }
     Ok((header, Bytes::from(text)))
 }
@@ -130,6 +161,9 @@ fn head(status: StatusCode, length: usize, to: Addressee<'_>) -> Result<Response
     header.insert_header("X-Request-Id", to.request_id)?;
     if to.encrypted {
         header.insert_header("Strict-Transport-Security", HSTS)?;
+    }
+    for (name, value) in to.also {
+        header.insert_header(name.clone(), value.clone())?;
     }
     Ok(header)
 }
@@ -178,9 +212,8 @@ mod tests {
     use super::*;
     use crate::decision::Challenge;
     use crate::request::Scheme;
-    use http::HeaderValue;
 
-    const TO: Addressee<'static> = Addressee { request_id: "r1", encrypted: true };
+    const TO: Addressee<'static> = Addressee { request_id: "r1", encrypted: true, also: &[] };
 
     fn accepts_html(accept: &'static str) -> bool {
         let mut headers = HeaderMap::new();

@@ -24,6 +24,8 @@ pub struct ListenerSettings {
     pub trusted_proxies: TrustedProxies,
     /// True when such a proxy tells the client's certificate in `Client-Cert` (RFC 9440).
     pub client_certificate_header: bool,
+    /// True when connections begin with a PROXY header, which only such a proxy may send.
+    pub proxy_protocol: bool,
     /// What it does.
     pub kind: ListenerKind,
 }
@@ -57,6 +59,10 @@ pub struct ServerSettings {
     pub idle_timeout: Duration,
     /// The largest header section, request line included, in bytes.
     pub max_header: usize,
+    /// How many client connections may be open at once.
+    pub max_connections: usize,
+    /// How many of them may be of one client.
+    pub max_connections_per_client: usize,
 }
 
 impl Default for ServerSettings {
@@ -70,6 +76,8 @@ impl Default for ServerSettings {
             header_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(60),
             max_header: 32 * 1024,
+            max_connections: 10_000,
+            max_connections_per_client: 1000,
         }
     }
 }

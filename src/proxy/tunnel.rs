@@ -54,6 +54,13 @@ impl Drop for Open {
     }
 }
 
+impl Tunnel {
+    /// True when bytes go both ways without end, so that what the client sends is no body.
+    pub(super) fn is_upgrade(&self) -> bool {
+        self.kind == Kind::WebSocket
+    }
+}
+
 impl Kind {
     /// What `request` may turn into; most turn into nothing.
     pub(super) fn of(request: &RequestHeader, upgrade: bool) -> Option<Self> {

@@ -4,7 +4,10 @@ pub mod authority;
 pub mod credentials;
 pub mod facts;
 pub mod form;
+pub mod forwarded;
+pub mod framing;
 pub mod path;
+pub mod proxy_protocol;
 pub mod target_uri;
 
 pub use authority::{Authority, Host};

@@ -1,8 +1,11 @@
 //! 2. Where a request wants to go. A route answers only *where*; what it asks is each room's own policy by [`RouteId`].
 
 pub mod cors;
+pub mod rewrite;
 pub mod table;
 
+pub use cors::{CorsError, CorsPolicy, CorsRule, Origins};
+pub use rewrite::{PrefixError, Rewrite};
 pub use table::{Match, Parameters, Pattern, PatternError, RouteTable, RouteTableBuilder, Routed, TableError};
 
 /// The number of a route within one generation of the configuration.

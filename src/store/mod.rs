@@ -182,6 +182,40 @@ impl StoreError {
     }
 }
 
+/// A rate in the terms of the generic cell rate algorithm, in microseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pace {
+    /// The time in which one more request becomes free.
+    pub interval: i64,
+    /// The time for which requests may come ahead.
+    pub burst: i64,
+}
+
+/// Whether a request is counted, or only looked at (`explain`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Counting {
+    /// It is counted, if it is let through.
+    Count,
+    /// Nothing is written.
+    Look,
+}
+
+/// The answer to a count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CountAnswer {
+    /// The counter of all replicas.
+    Counted {
+        /// When the counter will be empty again, in µs from now.
+        busy: i64,
+        /// How much too early the request came, in µs; zero or less: it may go on.
+        over: i64,
+    },
+    /// This store counts nothing: it is not shared, and each process counts for itself.
+    NotShared,
+    /// The store could not answer. Whether the request was counted is not known.
+    Unknown(StoreError),
+}
+
 /// The shared memory, as the rooms use it.
 #[async_trait]
 pub trait Store: Send + Sync {
@@ -206,6 +240,19 @@ pub trait Store: Send + Sync {
     fn adopt(&self, nonces: &[Nonce], now: UnixTime) -> Result<bool, StoreError> {
         let _ = (nonces, now);
         Err(StoreError::Full)
+    }
+
+    /// Counts one request under `key` in one atomic step, by the store's own clock.
+    ///
+    /// A wrong answer lets a request too many through, or one too few; nothing rests on it but fairness.
+    async fn count(&self, key: NonceKey, pace: Pace, how: Counting) -> CountAnswer {
+        let _ = (key, pace, how);
+        CountAnswer::NotShared
+    }
+
+    /// True when [`Self::count`] counts the requests of all replicas together.
+    fn shares_counts(&self) -> bool {
+        false
     }
 
     /// Whether the store answers at present, for readiness and metrics.

@@ -9,7 +9,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 use std::fmt::Write as _;
 use std::net::IpAddr;
 
-/// Headers by which proxies tell where a request came from. Nobody in front of us is believed, so a client's go.
+/// Headers by which proxies tell where a request came from. Ours go in their place: what was believed of them is in ours.
 const FORWARDING: [&str; 5] = ["forwarded", "true-client-ip", "x-client-ip", "x-cluster-client-ip", "x-request-id"];
 /// Every header that begins so speaks of the way a request took.
 const FORWARDING_PREFIX: &str = "x-forwarded";
@@ -28,7 +28,7 @@ const STRUCTURAL: [&str; 10] = [
     "upgrade",
 ];
 
-/// Where a request came from, as we saw it ourselves.
+/// Where a request came from, as we saw it, or as proxies of ours told it.
 #[derive(Clone, Copy, Debug)]
 pub struct Origin<'r> {
     /// The client's address.

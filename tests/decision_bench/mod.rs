@@ -16,14 +16,15 @@ use tollgate::authn::{
 };
 use tollgate::clock::UnixTime;
 use tollgate::decision::{
-    Access, Condition, Denial, Endpoint, Endpoints, Guard, Memory, Mode, Permit, Reason, Recollection, RoutePolicy,
-    Scopes, Snapshot, Trace, UpstreamId, decide,
+    Access, Condition, Denial, Edge, Endpoint, Endpoints, Guard, Memory, Mode, Permit, Reason, Recollection,
+    RoutePolicy, Scopes, Snapshot, Trace, UpstreamId, decide,
 };
 use tollgate::identity::{Encoding, Firewall, Format, HeaderRule, IdentityPlan, TokenHandling};
 use tollgate::issuer::{
     AcceptedTypes, Form, IssuerId, IssuerProfile, KeyRing, KeySnapshot, RefetchSignal, Registry, TokenContract,
 };
 use tollgate::jose::{self, ContentEncryption, DecryptionKeySet, KeyAlgorithm, SigningAlgorithm, VerificationKeySet};
+use tollgate::limit::LimitMemory;
 use tollgate::observe::{ClaimResult, Observer};
 use tollgate::request::{Facts, TransportFacts};
 use tollgate::route::{Match, Pattern, RouteId, RouteTable, RouteTableBuilder};
@@ -167,6 +168,7 @@ impl Bench {
             verdicts: VerdictCache::new(1000, 1 << 20).unwrap(),
             revocations: Arc::new(Revocations::unkept()),
             proof_keys: ProofKeys::new(100),
+            limits: LimitMemory::new(100),
         };
         Self { snapshot, memory, observer: Counting::default(), down, signing_key, decryption_key }
     }
@@ -363,6 +365,7 @@ fn policy(guard: Guard) -> RoutePolicy {
         name: "orders".into(),
         access: Access::Guarded(guard),
         upstream: UpstreamId::new(0),
+        edge: Edge::default(),
         tunnel_beyond_expiry: false,
     }
 }

@@ -4,11 +4,12 @@ use super::Workbench;
 use crate::config::files;
 use crate::config::gather::Written;
 use crate::config::schema::telemetry::{Audit, AuditEvents as WrittenEvents, AuditOverflow, AuditSubject};
-use crate::config::schema::value::{SecretRef, Size};
+use crate::config::schema::value::{FilePath, SecretRef, Size};
 use crate::config::site::Site;
 use crate::secret::Secret;
 use crate::telemetry::audit::{AuditEvents, AuditSettings, AuditTerms, Overflow, SubjectForm};
 use std::ops::RangeInclusive;
+use std::path::PathBuf;
 
 /// The shortest key, in bytes: the strength of the chain's hash.
 const MIN_KEY: usize = 32;
@@ -22,21 +23,32 @@ pub fn compile(written: &Written, bench: &mut Workbench<'_>) -> Option<AuditSett
     let audit = written.gateway.telemetry.as_ref()?.audit.as_ref()?;
     let site = written.root.key("telemetry").key("audit");
     let key = audit.key.as_ref().and_then(|key| chain_key(key, &site.key("key"), bench));
-    let rotate = audit.rotate.map_or(DEFAULT_ROTATE, Size::bytes);
-    if !ROTATE.contains(&rotate) {
-        bench.faults.push(&site.key("rotate"), "is out of range", "write a size from `64KiB` to `64GiB`");
-        return None;
+    let rotate = rotate(audit.rotate, &site.key("rotate"), bench);
+    let file = audit.file.as_ref().and_then(|file| place(file, &site.key("file"), bench));
+    Some(AuditSettings { file: file?, key: key?, rotate: rotate?, terms: terms(audit) })
+}
+
+fn rotate(written: Option<Size>, site: &Site, bench: &mut Workbench<'_>) -> Option<u64> {
+    let size = written.map_or(DEFAULT_ROTATE, Size::bytes);
+    if ROTATE.contains(&size) {
+        return Some(size);
     }
-    let place = site.key("file");
-    let file = files::locate(audit.file.as_ref()?.as_str(), &place);
+    bench.faults.push(site, "is out of range", "write a size from `64KiB` to `64GiB`");
+    None
+}
+
+/// Where the file is; `None` after a fault. A directory that is not there is none: the machine that checks a
+/// configuration need not be the one that runs it.
+fn place(file: &FilePath, site: &Site, bench: &mut Workbench<'_>) -> Option<PathBuf> {
+    let file = files::locate(file.as_str(), site);
     if file.is_dir() {
-        bench.faults.push(&place, format!("names {}, which is a directory", file.display()), "name a file in it");
+        bench.faults.push(site, format!("names {}, which is a directory", file.display()), "name a file in it");
         return None;
     }
     if !file.parent().is_some_and(|parent| parent.as_os_str().is_empty() || parent.is_dir()) {
-        bench.warn(&place, "stands in a directory that does not exist here: nothing is written until it does");
+        bench.warn(site, "stands in a directory that does not exist here: nothing is written until it does");
     }
-    Some(AuditSettings { file, key: key?, rotate, terms: terms(audit) })
+    Some(file)
 }
 
 fn terms(audit: &Audit) -> AuditTerms {

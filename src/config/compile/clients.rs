@@ -84,14 +84,13 @@ pub fn proxies(listener: &Listener, site: &Site, bench: &mut Workbench<'_>) -> O
             let remedy = "write the networks of the proxies, such as `[10.0.0.0/8]`: anybody can send the header";
             bench.faults.push_missing(&place, "is missing beside `client_certificate_header`", remedy);
         }
+        if listener.proxy_protocol == Some(true) && listener.tls.is_some() {
+            let remedy = "write the networks of the balancers, such as `[10.0.0.0/8]`: from anybody else it is refused";
+            bench.faults.push_missing(&place, "is missing beside `proxy_protocol`", remedy);
+            return None;
+        }
         return (!tells).then(Default::default);
     };
-    if !tells {
-        // What a proxy says of its client's address is not believed yet.
-        let problem = "is supported in this version only beside `client_certificate_header: Client-Cert`";
-        bench.faults.push(&place, problem, "remove it");
-        return None;
-    }
     let mut networks = Vec::new();
     for (index, written) in list.iter() {
         let network = Network::parse(written.as_str());

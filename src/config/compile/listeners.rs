@@ -48,6 +48,7 @@ fn compile_one(listener: &Placed<Listener>, names: &Names, bench: &mut Workbench
         public,
         trusted_proxies,
         client_certificate_header,
+        proxy_protocol: value.proxy_protocol.unwrap_or(false),
         kind: kind?,
     })
 }
@@ -79,7 +80,7 @@ fn redirect(
     bench: &mut Workbench<'_>,
 ) -> Option<ListenerKind> {
     let site = &listener.site;
-    for key in ["http2", "public", "client_certificate_header", "trusted_proxies"] {
+    for key in ["http2", "public", "client_certificate_header", "proxy_protocol", "trusted_proxies"] {
         if site.key(key).is_written() {
             bench.faults.push(&site.key(key), "has no meaning on a listener that redirects", "remove it");
         }

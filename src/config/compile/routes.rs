@@ -1,7 +1,7 @@
 //! `routes` of all files → the route table, and each room's policy by route.
 
 use super::names::Names;
-use super::{access, identity};
+use super::{access, edge, identity};
 use crate::config::defaults;
 use crate::config::fault::Faults;
 use crate::config::gather::{Placed, Written};
@@ -51,7 +51,12 @@ pub fn compile(written: &Written, names: &Names, faults: &mut Faults) -> Option<
     }
     let matches: Vec<Option<Match>> = written.routes.iter().map(|route| compile_match(route, faults)).collect();
     refuse_ties(&matches, written, faults);
-    let rest: Vec<_> = written.routes.iter().map(|route| compile_rest(route, written, names, faults)).collect();
+    let rest: Vec<_> = written
+        .routes
+        .iter()
+        .zip(&matches)
+        .map(|(route, rule)| compile_rest(route, rule.as_ref(), written, names, faults))
+        .collect();
     let rules = matches.into_iter().zip(rest).map(|(matches, rest)| {
         let (policy, identity) = rest?;
         Some(Rule { matches: matches?, policy, identity })
@@ -61,6 +66,7 @@ pub fn compile(written: &Written, names: &Names, faults: &mut Faults) -> Option<
 
 fn compile_rest(
     route: &Placed<Route>,
+    rule: Option<&Match>,
     written: &Written,
     names: &Names,
     faults: &mut Faults,
@@ -73,10 +79,13 @@ fn compile_rest(
     let access = asked.and_then(|asked| access::compile(&asked, names_hosts, written, names, faults));
     let merged = defaults::identity(route, base.identity.as_ref(), faults);
     let identity = identity::compile(&merged, &route.site.key("identity"), access.as_ref(), names, faults);
+    let methods = rule.map(|rule| &*rule.methods);
+    let edge = edge::compile(route, base.limits.as_ref(), access.as_ref(), methods, faults);
     let policy = RoutePolicy {
         name: route.value.name.as_ref()?.as_str().into(),
         access: access?,
         upstream: UpstreamId::new(upstream?),
+        edge: edge?,
         tunnel_beyond_expiry: route.value.tunnel_beyond_expiry.unwrap_or(false),
     };
     Some((policy, identity?))
@@ -86,6 +95,7 @@ fn compile_rest(
 struct Base {
     access: Option<Placed<crate::config::schema::routes::AccessRules>>,
     identity: Option<Placed<crate::config::schema::identity::Identity>>,
+    limits: Option<Placed<crate::config::schema::edge::Limits>>,
 }
 
 fn defaults_of(written: &Written) -> Base {
@@ -94,6 +104,7 @@ fn defaults_of(written: &Written) -> Base {
     Base {
         access: defaults.access.map(|value| Placed { site: site.key("access"), value }),
         identity: defaults.identity.map(|value| Placed { site: site.key("identity"), value }),
+        limits: defaults.limits.map(|value| Placed { site: site.key("limits"), value }),
     }
 }
 

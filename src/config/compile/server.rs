@@ -43,6 +43,8 @@ pub fn compile(written: &Written, faults: &mut Faults) -> Option<ServerSettings>
         header_timeout: header_timeout?,
         idle_timeout: idle_timeout?,
         max_header: max_header?,
+        max_connections: count(server.max_connections, base.max_connections),
+        max_connections_per_client: count(server.max_connections_per_client, base.max_connections_per_client),
     })
 }
 
@@ -68,6 +70,10 @@ pub fn positive(written: Option<Duration>, default: Span, site: &Site, faults: &
         return None;
     }
     Some(span)
+}
+
+fn count(written: Option<u32>, default: usize) -> usize {
+    written.map_or(default, |number| usize::try_from(number).unwrap_or(usize::MAX))
 }
 
 fn max_header(written: Option<Size>, default: usize, site: &Site, faults: &mut Faults) -> Option<usize> {

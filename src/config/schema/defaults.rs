@@ -1,5 +1,6 @@
 //! `defaults`: what every route starts from; a route may tighten it, never loosen it.
 
+use super::edge::Limits;
 use super::identity::Identity;
 use super::routes::AccessRules;
 use schemars::JsonSchema;
@@ -13,4 +14,6 @@ pub struct Defaults {
     pub access: Option<AccessRules>,
     /// What every upstream is told.
     pub identity: Option<Identity>,
+    /// The limits of every route.
+    pub limits: Option<Limits>,
 }

@@ -22,7 +22,11 @@ pub struct Listener {
     pub public: Option<PublicAddress>,
     /// Whether a trusted proxy tells the client's certificate in `Client-Cert` (RFC 9440). Default: none.
     pub client_certificate_header: Option<CertificateHeader>,
-    /// The networks of the proxies in front of this listener whose word about their clients is believed.
+    /// Whether connections begin with a PROXY header, version 1 or 2. From anybody but `trusted_proxies` they are then
+    /// refused. Default: false.
+    pub proxy_protocol: Option<bool>,
+    /// The networks of the proxies in front of this listener whose word about their clients is believed:
+    /// `X-Forwarded-For`, `-Proto`, `-Host`, `Forwarded`, `X-Request-Id`, PROXY headers.
     #[schemars(length(min = 1))]
     pub trusted_proxies: Option<List<Network>>,
     /// The listener with TLS to which every request for the host of a route is redirected (308).

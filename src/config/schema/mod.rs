@@ -9,6 +9,7 @@
 pub mod admin;
 pub mod binding;
 pub mod defaults;
+pub mod edge;
 pub mod fetch;
 mod generate;
 pub mod identity;

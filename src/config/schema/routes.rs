@@ -1,12 +1,14 @@
 //! `routes`: which requests go where, and what they must show. `defaults` share the types.
 
 use super::binding::{Binding, Dpop, StepUp};
+use super::edge::{Cors, Limits, Rewrite};
 use super::identity::Identity;
-use super::value::{HostPattern, Line, List, Name};
+use super::value::{HeaderName, HostPattern, Line, List, Name};
 use crate::store::MAX_USES;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::cmp::{Ordering, Reverse};
+use std::collections::BTreeMap;
 
 /// One way through the gateway.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -25,6 +27,18 @@ pub struct Route {
     pub access: Option<Access>,
     /// What the upstream is told about the caller.
     pub identity: Option<Identity>,
+    /// Whose pages may read answers across origins. Default: what the upstream says.
+    pub cors: Option<Cors>,
+    /// How often, and how large.
+    pub limits: Option<Limits>,
+    /// How many requests may be under way at once; more are answered 503. Default: any number.
+    #[schemars(range(min = 1))]
+    pub in_flight: Option<u32>,
+    /// The path the upstream sees. Default: the one that was matched.
+    pub rewrite: Option<Rewrite>,
+    /// Headers of every answer of the route, in place of the upstream's; an empty value takes the upstream's away.
+    #[schemars(extend("x-keys" = {"x-is": "a header name", "x-write": "letters, digits and `-`, such as `X-Frame-Options`"}))]
+    pub response_headers: Option<BTreeMap<HeaderName, String>>,
     /// Whether WebSockets, event streams and gRPC calls may outlive the token that opened them. Default: false.
     pub tunnel_beyond_expiry: Option<bool>,
 }

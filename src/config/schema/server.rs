@@ -22,6 +22,12 @@ pub struct Server {
     pub header_timeout: Option<Duration>,
     /// How long an unused client connection is kept. Default: 60s.
     pub idle_timeout: Option<Duration>,
+    /// How many client connections may be open at once; further ones are closed at once. Default: 10000.
+    #[schemars(range(min = 1))]
+    pub max_connections: Option<u32>,
+    /// How many of them may be of one client address (IPv6: /64), trusted proxies excepted. Default: 1000.
+    #[schemars(range(min = 1))]
+    pub max_connections_per_client: Option<u32>,
     /// The key under which nonces for DPoP proofs are made, at least 32 bytes, the same for all replicas. Default: a
     /// random one of this process.
     pub dpop_nonce_key: Option<SecretRef>,

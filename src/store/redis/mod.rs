@@ -19,6 +19,7 @@ mod lane;
 mod line;
 mod memory;
 mod primary;
+mod rates;
 mod revocations;
 mod script;
 mod sentinel;
@@ -31,7 +32,7 @@ pub use revocations::RedisRevocations;
 pub use settings::{ClientCertificate, RedisSettings, RedisUrl, Servers, SettingsError};
 
 use super::recent::{Due, Recent, Returned};
-use super::{ClaimAnswer, IfUnknown, Nonce, Receipt, Store, StoreError};
+use super::{ClaimAnswer, CountAnswer, Counting, IfUnknown, Nonce, NonceKey, Pace, Receipt, Store, StoreError};
 use crate::clock::{Clock, Stopwatch, UnixTime};
 use crate::observe::Observer;
 use adopted::Adopted;
@@ -46,6 +47,7 @@ use keys::Keys;
 use lane::Lane;
 use memory::Memory;
 use primary::Place;
+use rates::RateScript;
 use sentinel::Sentinels;
 use session::Session;
 use std::fmt;
@@ -71,6 +73,7 @@ pub(crate) struct Inner {
     dialer: Dialer,
     keys: Keys,
     claims: Claims,
+    rates: RateScript,
     settle: Settle,
     memory: Memory,
     recent: Recent<oneshot::Sender<()>>,
@@ -95,6 +98,7 @@ impl RedisStore {
         let inner = Inner {
             dialer: Dialer::new(&settings)?,
             claims: Claims::new(),
+            rates: RateScript::new(),
             settle: Settle::new(),
             memory: Memory::new(keys.groups()),
             recent: Recent::new(settings.recent_claims, settings.foreign_memory),
@@ -169,6 +173,14 @@ impl Store for RedisStore {
         let answer = look.unwrap_or(Err(StoreError::Timeout)).unwrap_or_else(ClaimAnswer::Unknown);
         self.inner.observe("peek", watch, &answer);
         answer
+    }
+
+    async fn count(&self, key: NonceKey, pace: Pace, how: Counting) -> CountAnswer {
+        self.inner.count(key, pace, how).await
+    }
+
+    fn shares_counts(&self) -> bool {
+        true
     }
 
     fn adopt(&self, nonces: &[Nonce], now: UnixTime) -> Result<bool, StoreError> {

@@ -97,7 +97,7 @@ impl Session {
 
     async fn load_scripts(&self, inner: &Inner) -> Result<(), OpenError> {
         let mut load = Pipeline::new();
-        for script in inner.claims.scripts().into_iter().chain([inner.settle.script()]) {
+        for script in inner.claims.scripts().into_iter().chain([inner.settle.script(), inner.rates.script()]) {
             load.add_command(script.load());
         }
         // A user without +script can't load; its scripts then go as text the first time.

@@ -2,6 +2,7 @@
 
 use crate::decision::Reason;
 use crate::jose::alg::{KeyAlgorithm, SigningAlgorithm};
+use crate::limit::{LOCKOUT, Per};
 use crate::observe::{ClaimResult, FetchResult};
 use crate::store::StoreError;
 use crate::telemetry::Outcome;
@@ -66,14 +67,16 @@ pub(super) const REPLAY_MODE: Values = Values::OneOf(|| vec!["once", "uses", "pr
 pub(super) const CLAIM_RESULT: Values = Values::OneOf(|| ClaimResult::ALL.map(ClaimResult::label).to_vec());
 pub(super) const RELEASE_RESULT: Values = Values::OneOf(|| vec!["released", "kept", "lost", "refused"]);
 pub(super) const OPERATION: Values =
-    Values::OneOf(|| vec!["claim", "release", "peek", "probe", "connect", "revoke", "revocations"]);
+    Values::OneOf(|| vec!["claim", "release", "peek", "probe", "connect", "count", "revoke", "revocations"]);
+/// Whose requests a rate counts, or that it was a lock-out.
+pub(super) const LIMIT: Values = Values::OneOf(|| Per::ALL.iter().map(|per| per.name()).chain([LOCKOUT]).collect());
 pub(super) const STORE_ERROR: Values = Values::OneOf(|| StoreError::ALL.map(StoreError::label).to_vec());
 pub(super) const FETCH_RESULT: Values = Values::OneOf(|| FetchResult::ALL.map(FetchResult::label).to_vec());
 /// A record is in the file; or it found no place in the queue; or the file could not be written.
 pub(super) const AUDIT_RESULT: Values = Values::OneOf(|| vec!["written", "dropped", "failed"]);
 pub(super) const TLS_VERSION: Values = Values::OneOf(|| vec!["TLSv1.2", "TLSv1.3", "none"]);
-/// Those of `tls::HandshakeResult`, a room beside this one; `proxy` compares the two.
-pub(super) const HANDSHAKE_RESULT: Values = Values::OneOf(|| vec!["done", "unknown_name", "failed"]);
+/// Those of `tls::HandshakeResult`, a room beside this one, and of what `proxy` turns away before; it compares them.
+pub(super) const HANDSHAKE_RESULT: Values = Values::OneOf(|| vec!["done", "unknown_name", "failed", "refused"]);
 pub(super) const VERSION: Values = Values::OneOf(|| vec![env!("CARGO_PKG_VERSION")]);
 
 /// The kinds of a failed attempt: no connection, a broken one or a nonsensical answer, none in time.

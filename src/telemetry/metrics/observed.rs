@@ -50,6 +50,10 @@ impl Observer for Metrics {
         self.observed.verdict_cache.with(result, IntCounter::inc);
     }
 
+    fn rate_limited(&self, route: &str, kind: &'static str) {
+        self.families.rate_limited.with_label_values(&[route, kind]).inc();
+    }
+
     fn store_answered(&self, operation: &'static str, took: Duration) {
         self.observed.store.with(operation, |seconds| seconds.observe(took.as_secs_f64()));
     }

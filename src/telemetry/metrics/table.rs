@@ -3,8 +3,8 @@
 use super::family::{DECISION_BUCKETS, Family, REQUEST_BUCKETS};
 use super::label::{
     ALGORITHM, AUDIT_RESULT, CACHE_RESULT, CERTIFICATE, CLAIM_RESULT, CODE, ENDPOINT, FETCH_RESULT, HANDSHAKE_RESULT,
-    ISSUER, LISTENER, Label, OPERATION, OUTCOME, REASON, RELEASE_RESULT, REPLAY_MODE, ROUTE, STORE_ERROR, TLS_VERSION,
-    UPSTREAM, UPSTREAM_ERROR, VERSION,
+    ISSUER, LIMIT, LISTENER, Label, OPERATION, OUTCOME, REASON, RELEASE_RESULT, REPLAY_MODE, ROUTE, STORE_ERROR,
+    TLS_VERSION, UPSTREAM, UPSTREAM_ERROR, VERSION,
 };
 use prometheus::{GaugeVec, HistogramVec, IntCounterVec, IntGaugeVec, Registry};
 
@@ -84,6 +84,7 @@ table! {
     replay_claims IntCounterVec(&[]) "replay_claims_total" ["mode" REPLAY_MODE, "result" CLAIM_RESULT] "One-time claims.";
     claim_releases IntCounterVec(&[]) "claim_releases_total" ["result" RELEASE_RESULT] "Claims to be given back, since no byte reached an upstream.";
     local_conflicts IntCounterVec(&[]) "local_claim_conflicts_total" [] "Claims made without the store that another replica had made too.";
+    rate_limited IntCounterVec(&[]) "rate_limited_total" ["route" ROUTE, "kind" LIMIT] "Requests refused by a limit, by whose requests it counts.";
     store_seconds HistogramVec(DECISION_BUCKETS) "store_seconds" ["operation" OPERATION] "One answer of the store.";
     store_errors IntCounterVec(&[]) "store_errors_total" ["kind" STORE_ERROR] "Times the store could not answer, or not be relied on.";
     store_degraded IntGaugeVec(&[]) "store_degraded" [] "1 while the store does not answer, or can't be relied on.";

@@ -78,6 +78,7 @@ impl World {
                 replay: ReplayGuard::new(store, 100),
                 verdicts: VerdictCache::new(1000, 1 << 24).unwrap(),
                 proof_keys: ProofKeys::new(100),
+                limits: tollgate::limit::LimitMemory::new(1000),
                 revocations: Arc::new(Revocations::unkept()),
             },
             observer: Counting::default(),

@@ -1,0 +1,222 @@
+//! The door of a listener: counts its connections, and reads the heads of HTTP/1 requests itself.
+//!
+//! The engine reads a head leniently, repairs it, and has time-outs for single reads only. So each head is read here, as
+//! it was sent, in one span of time, and judged over its bytes; what passes is handed to the engine to read again. What
+//! does not pass gets an answer like every other refusal: with an identifier, a count, and a line in the log.
+
+use super::arrivals::peer_of;
+use super::hasty::{Hasty, PREFACE};
+use super::places::Places;
+use super::{Shared, new_request_id, record, respond};
+use crate::clock::Stopwatch;
+use crate::decision::{Denial, Reason};
+use crate::request::framing::{self, HeadFault, HeadLimits};
+use crate::tls::Handshake;
+use async_trait::async_trait;
+use bytes::{Buf as _, BytesMut};
+use pingora::apps::{HttpPersistentSettings, HttpServerApp, ServerApp};
+use pingora::protocols::http::ServerSession;
+use pingora::protocols::{ALPN, Stream};
+use pingora::server::ShutdownWatch;
+use prometheus::IntGauge;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt};
+use tokio::time::timeout;
+
+/// The longest request line. RFC 9112 §3 asks for 8000 bytes at least.
+pub(super) const MAX_LINE: usize = 8 * 1024;
+/// The most fields of one head.
+pub(super) const MAX_FIELDS: usize = 100;
+/// What is read at once of a head; most fit.
+const READ: usize = 4096;
+/// How long an answer to a faulty head may take to be sent, and how long and how much is read afterwards, so that the
+/// answer is not lost in a reset.
+const FAREWELL: Duration = Duration::from_secs(1);
+const FAREWELL_BYTES: usize = 64 * 1024;
+/// The engine's own time for reading a head, which is never waited for: the head is there.
+const ENGINE_SECONDS: u64 = 60;
+
+/// The door of one kind of listener, in front of `A`.
+pub(super) struct Door<A> {
+    app: Arc<A>,
+    shared: Arc<Shared>,
+    limits: HeadLimits,
+    open: Vec<IntGauge>,
+    /// The listener, and its places, where it speaks in the clear; with TLS both are known before the handshake.
+    plain: Option<(usize, Arc<Places>)>,
+}
+
+/// What came of waiting for a head.
+enum Head {
+    /// It is there, and sound.
+    Whole,
+    /// It, or what is there of it, is refused.
+    Faulty(HeadFault),
+    /// The client is gone, silent or too slow.
+    Gone,
+}
+
+impl<A> Door<A> {
+    pub(super) fn new(app: A, shared: &Arc<Shared>, plain: Option<(usize, Arc<Places>)>) -> Self {
+        let names = shared.listeners.iter().map(|listener| &*listener.name);
+        Self {
+            app: Arc::new(app),
+            limits: HeadLimits { bytes: shared.settings.max_header, line: MAX_LINE, fields: MAX_FIELDS },
+            open: names.map(|name| shared.metrics.connections(name)).collect(),
+            plain,
+            shared: Arc::clone(shared),
+        }
+    }
+
+    /// The position of the listener in the configuration.
+    fn listener(&self, stream: &Stream) -> Option<usize> {
+        let tls = stream.get_ssl_digest();
+        let handshake = tls.and_then(|tls| tls.extension.get::<Handshake>().map(|handshake| handshake.listener));
+        handshake.or_else(|| self.plain.as_ref().map(|(listener, _)| *listener))
+    }
+
+    /// Waits for the next head: for its first byte at most `patience`, for the rest the time of a header.
+    async fn head(&self, stream: &mut Stream, buffer: &mut BytesMut, patience: Duration) -> Head {
+        if !matches!(timeout(patience, stream.read_buf(buffer)).await, Ok(Ok(1..))) {
+            return Head::Gone;
+        }
+        timeout(self.shared.settings.header_timeout, self.rest(stream, buffer)).await.unwrap_or(Head::Gone)
+    }
+
+    async fn rest(&self, stream: &mut Stream, buffer: &mut BytesMut) -> Head {
+        let (mut seen, mut begun) = (0, false);
+        loop {
+            // One empty line may stand before a request (RFC 9112 §2.2).
+            if !begun && buffer.len() >= 2 {
+                begun = true;
+                if buffer.starts_with(b"\r\n") {
+                    buffer.advance(2);
+                }
+            }
+            if let Some(end) = framing::end_of_head(buffer, seen) {
+                let judged = framing::check(&buffer[..end], &self.limits);
+                return judged.map_or_else(Head::Faulty, |()| Head::Whole);
+            }
+            if let Err(fault) = framing::check_partial(buffer, &self.limits) {
+                return Head::Faulty(fault);
+            }
+            seen = buffer.len();
+            buffer.reserve(READ);
+            match stream.read_buf(buffer).await {
+                Ok(1..) => {}
+                Ok(0) | Err(_) => return Head::Gone,
+            }
+        }
+    }
+
+    /// Answers a faulty head and ends the connection.
+    async fn refuse(&self, mut stream: Stream, head: &[u8], fault: HeadFault, watch: Stopwatch) {
+        let (request_id, denial) = (new_request_id(), Denial::new(fault.into()));
+        let encrypted = stream.get_ssl_digest().is_some();
+        let to = respond::Addressee { request_id: request_id.as_str(), encrypted, also: &[] };
+        let client = peer_of(stream.get_socket_digest().as_deref()).unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+        let answer = respond::bytes(&denial, to);
+        // Whoever does not read the answer does without it.
+        let _ = timeout(FAREWELL, farewell(&mut stream, &answer)).await;
+        record::faulty_head(&self.shared, &request_id, client, head, denial.reason, watch.elapsed()).await;
+    }
+}
+
+impl<A: HttpServerApp + Send + Sync + 'static> Door<A> {
+    /// Serves HTTP/1 on `stream`, request by request.
+    async fn serve(&self, mut stream: Stream, shutdown: &ShutdownWatch) {
+        let mut settings: Option<HttpPersistentSettings> = None;
+        loop {
+            let patience = match settings {
+                None => self.shared.settings.header_timeout,
+                Some(_) => self.shared.settings.idle_timeout,
+            };
+            let mut buffer = BytesMut::with_capacity(READ);
+            let head = self.head(&mut stream, &mut buffer, patience).await;
+            match head {
+                Head::Whole => {}
+                Head::Faulty(fault) => return self.refuse(stream, &buffer, fault, Stopwatch::start()).await,
+                Head::Gone => return,
+            }
+            let mut session = ServerSession::new_http1(stream);
+            match settings.take() {
+                Some(settings) => settings.apply_to_session(&mut session),
+                None => session.set_keepalive(Some(ENGINE_SECONDS)),
+            }
+            session.set_pipelined_prefix(buffer);
+            let Some(reused) = self.app.process_new_http(session, shutdown).await else { return };
+            let (back, kept) = reused.consume();
+            (stream, settings) = (back, kept);
+            if settings.is_none() {
+                return;
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl<A: HttpServerApp + Send + Sync + 'static> ServerApp for Door<A> {
+    async fn process_new(self: &Arc<Self>, stream: Stream, shutdown: &ShutdownWatch) -> Option<Stream> {
+        let place = self.plain.as_ref().map(|(_, places)| places.take(peer_of(stream.get_socket_digest().as_deref())));
+        if matches!(place, Some(None)) {
+            return None;
+        }
+        let _open = self.listener(&stream).and_then(|listener| self.open.get(listener)).map(Open::new);
+        if matches!(stream.selected_alpn_proto(), Some(ALPN::H2)) {
+            let hasty = Hasty::new(stream, PREFACE, self.shared.settings.header_timeout);
+            return ServerApp::process_new(&self.app, Box::new(hasty), shutdown).await;
+        }
+        self.serve(stream, shutdown).await;
+        None
+    }
+
+    async fn cleanup(&self) {
+        self.app.http_cleanup().await;
+    }
+}
+
+/// Sends the last answer, and reads on for a moment.
+async fn farewell(stream: &mut Stream, answer: &[u8]) -> io::Result<()> {
+    stream.write_all(answer).await?;
+    stream.flush().await?;
+    AsyncWriteExt::shutdown(stream).await?;
+    let (mut rest, mut read) = ([0; 1024], 0);
+    while read < FAREWELL_BYTES {
+        match stream.read(&mut rest).await? {
+            0 => break,
+            more => read += more,
+        }
+    }
+    Ok(())
+}
+
+impl From<HeadFault> for Reason {
+    fn from(fault: HeadFault) -> Self {
+        match fault {
+            HeadFault::TooLarge => Self::HeaderTooLarge,
+            HeadFault::TargetTooLong => Self::TargetTooLong,
+            HeadFault::AmbiguousTarget => Self::AmbiguousPath,
+            HeadFault::Method => Self::MethodNotAllowed,
+            HeadFault::Malformed(_) => Self::BadFraming,
+        }
+    }
+}
+
+/// One open connection.
+struct Open<'g>(&'g IntGauge);
+
+impl<'g> Open<'g> {
+    fn new(gauge: &'g IntGauge) -> Self {
+        gauge.inc();
+        Self(gauge)
+    }
+}
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
