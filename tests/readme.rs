@@ -1,9 +1,9 @@
 //! README.md, as a newcomer follows it: every command is run, in its order, in one shell; every configuration loads; what
 //! is said to come out comes out.
 //!
-//! A fenced block is tagged with what it is. `sh`: commands, run here. `yaml`: a configuration, checked here. `text` and
-//! `mermaid`: to be looked at. A block without a tag, with another one, or indented instead of fenced fails: a command
-//! could hide in it.
+//! A fenced block is tagged with what it is. `sh`: commands, run here. `yaml`: a configuration or a piece of a route,
+//! checked here. `text` and `mermaid`: to be looked at. A block without a tag, with another one, or indented instead of
+//! fenced fails: a command could hide in it.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test stops at the first surprise")]
 
@@ -122,18 +122,20 @@ fn of_rust(name: &str, within_home: &str) -> PathBuf {
     std::env::var_os(name)
         .map_or_else(|| Path::new(&std::env::var_os("HOME").unwrap()).join(within_home), PathBuf::from)
 }
+/// One block is a whole configuration; every other is a piece of its last route, and is judged in that place.
 #[test]
 fn every_configuration_loads() {
-    let configurations = tagged("yaml");
-    assert!(!configurations.is_empty());
-    for configuration in configurations {
+    let is_whole = |text: &String| text.starts_with("version:");
+    let (whole, pieces): (Vec<String>, Vec<String>) = tagged("yaml").into_iter().partition(is_whole);
+    assert_eq!(whole.len(), 1, "one configuration that the pieces belong to");
+    for configuration in pieces.iter().map(|piece| format!("{}{piece}", whole[0])).chain([whole[0].clone()]) {
         let directory = tempfile::tempdir().unwrap();
         std::fs::create_dir(directory.path().join("certs")).unwrap();
         Authority::new("README").write(&directory.path().join("certs"), "edge", &["api.example.com"]);
         let text = configuration.replace("env:REDIS_PASSWORD", "env:TOLLGATE_ADMIN_TOKEN");
         std::fs::write(directory.path().join("gateway.yaml"), text).unwrap();
         let output = tollgate(directory.path(), &["check"]);
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert!(output.status.success(), "{configuration}\n{}", String::from_utf8_lossy(&output.stderr));
     }
 }
 

@@ -88,6 +88,10 @@ impl World {
             .route(&route("frail", "frail", "{ issuers: [held], replay: once }"))
             .route(&route("fetched", "echo", "{ issuers: [fetched] }"))
             .route(&route("scoped", "echo", "{ issuers: [held], scopes: [write] }"))
+            .route(&format!(
+                "{}\nlimits: {{ rate: {{ per: client, requests: 2, period: 1m }} }}",
+                route("limited", "echo", "public")
+            ))
             .route(&route("public", "echo", "public"))
             .start()
     }
@@ -113,6 +117,7 @@ impl World {
         for token in [Some(&spent), Some(&spent), Some(&forged), Some(&expired), None] {
             connection.get("/once", token.map(String::as_str))?;
         }
+        connection.get("/limited", None)?;
         connection.get("/scoped", Some(&self.held.token("bob"))).map(drop)
     }
 

@@ -41,8 +41,12 @@ struct Scene {
 
 impl Scene {
     fn new(access: &str) -> Self {
+        Self::with(access, |config| config)
+    }
+
+    fn with(access: &str, change: impl FnOnce(Config) -> Config) -> Self {
         let (issuer, upstream, victim) = (issuer(), Upstream::start(), DpopClient::new());
-        let gateway = config(&issuer, &upstream, access).start();
+        let gateway = change(config(&issuer, &upstream, access)).start();
         let scene = Self { gateway, issuer, upstream, victim };
         scene.until_proofs_are_believed();
         scene
@@ -86,6 +90,24 @@ fn send(client: &Client, token: &str, proofs: &[&str]) -> Answer {
     let mut fields = vec![("Authorization", authorization.as_str())];
     fields.extend(proofs.iter().map(|proof| ("DPoP", *proof)));
     client.request("GET", PATH, &fields, b"")
+}
+
+#[test]
+fn the_client_is_told_whether_its_token_or_its_proof_was_used_before() {
+    let redis = Redis::start();
+    let access = ", scopes: [], replay: { uses: 2 }";
+    for scene in [Scene::new(access), Scene::with(access, |config| config.redis(&redis))] {
+        let token = scene.token();
+        let proof = || scene.victim.sign(&DpopClient::claims(PUBLIC_PORT, PATH, &token));
+        let (first, second) = (proof(), proof());
+        assert_eq!(scene.send(&token, &[&first]).status, 200);
+        scene.upstream.take();
+        scene.assert_refused(&scene.send(&token, &[&first]), "proof_replayed", CHALLENGE);
+        assert_eq!(scene.send(&token, &[&second]).status, 200, "the refused request took no use away");
+        scene.upstream.take();
+        scene.assert_refused(&scene.send(&token, &[&proof()]), "replayed", INVALID_TOKEN);
+        scene.assert_refused(&scene.send(&token, &[&first]), "replayed", INVALID_TOKEN);
+    }
 }
 
 #[test]

@@ -285,12 +285,12 @@ async fn claims_made_without_the_store_are_entered_when_it_is_back_and_conflicts
         assert!(is_unknown(&store.claim(&[nonce], now(), IfUnknown::Keep).await));
     }
     // A claim may have been made although its answer was lost; what is adopted never is anybody else's.
-    assert_eq!(store.adopt(&[mine], now()), Ok(true));
-    assert_eq!(store.adopt(&[mine], now()), Ok(false), "once in this replica");
+    assert_eq!(store.adopt(&[mine], now()), Ok(None));
+    assert_eq!(store.adopt(&[mine], now()), Ok(Some(0)), "once in this replica");
     assert!(is_replayed(&claim(&store, "mine").await), "known before it is entered");
     let (only_here, conflict) = (nonce("only here"), nonce("conflict"));
     assert!(is_fresh(&claim(&other, "conflict").await));
-    assert_eq!(store.adopt(&[only_here, conflict, thrice], now()), Ok(true));
+    assert_eq!(store.adopt(&[only_here, conflict, thrice], now()), Ok(None));
     relay.cut_and_speak();
     until("the claims are entered", || async { reports.conflicts.load(Ordering::Relaxed) > 0 }).await;
     assert_eq!(reports.conflicts.load(Ordering::Relaxed), 1);

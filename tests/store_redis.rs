@@ -61,6 +61,32 @@ async fn several_nonces_are_claimed_together_or_not_at_all() {
 }
 
 #[tokio::test]
+async fn the_answer_says_which_nonce_was_used_up() {
+    let redis = Redis::start();
+    let stores = [store::store(settings(&redis.url())), store::store(settings(&redis.url()))];
+    let replayed = |answer: &ClaimAnswer| match answer {
+        ClaimAnswer::Replayed { spent, .. } => Some(*spent),
+        _ => None,
+    };
+    let [proof, second, third, token] = [nonce("proof"), nonce("second"), nonce("third"), counted("token", 2)];
+    assert!(is_fresh(&stores[0].claim(&[proof, token], now(), IfUnknown::GiveBack).await));
+    // The first knows by itself, the second asks Redis: both say the same, of a claim and of a look.
+    for store in &stores {
+        assert_eq!(replayed(&store.peek(&[proof, token], now()).await), Some(0), "the token has a use left");
+        assert_eq!(replayed(&store.claim(&[proof, token], now(), IfUnknown::GiveBack).await), Some(0));
+    }
+    assert!(is_fresh(&stores[1].claim(&[second, token], now(), IfUnknown::GiveBack).await));
+    for store in &stores {
+        for nonces in [[third, token], [proof, token]] {
+            assert_eq!(replayed(&store.peek(&nonces, now()).await), Some(1), "of both the last");
+        }
+        assert_eq!(replayed(&store.claim(&[third, token], now(), IfUnknown::GiveBack).await), Some(1));
+    }
+    let other = store::store(settings(&redis.url()));
+    assert_eq!(replayed(&other.claim(&[proof, token], now(), IfUnknown::GiveBack).await), Some(1), "of both the last");
+}
+
+#[tokio::test]
 async fn a_counted_nonce_is_good_for_its_uses_and_a_spent_one_for_none() {
     let redis = Redis::start();
     let stores = [store::store(settings(&redis.url())), store::store(settings(&redis.url()))];

@@ -174,6 +174,19 @@ fn token_and_proof_are_claimed_together_or_not_at_all() {
 }
 
 #[test]
+fn it_is_told_whether_the_token_or_the_proof_was_used_before() {
+    let (bench, client) = (Bench::new(ReplayMode::Uses(2)), Client::new());
+    let token = client.token(&bench);
+    assert!(bench.put(&client.request(&token, "first")).is_ok());
+    let again = client.request(&token, "first");
+    assert_eq!(refused(&bench, &again), (Reason::ProofReplayed, one(INVALID_PROOF)), "a new proof would do");
+    assert!(bench.put(&client.request(&token, "second")).is_ok(), "the refused request took no use away");
+    let spent = (Reason::Replayed, one(INVALID_TOKEN));
+    assert_eq!(refused(&bench, &client.request(&token, "third")), spent);
+    assert_eq!(refused(&bench, &client.request(&token, "first")), spent, "a new proof would not do");
+}
+
+#[test]
 fn a_proof_older_than_the_stores_memory_is_unprovable() {
     let (bench, client) = (Bench::with_epoch(ReplayMode::None, NOW), Client::new());
     let token = client.token(&bench);

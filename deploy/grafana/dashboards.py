@@ -206,6 +206,7 @@ REFUSALS = dashboard(
         "What kind of trouble is it?": [
             lines("Forged", "Attacks, scanners, or keys changed in place.", {"{{reason}}": rate("denials_total", "reason", FORGED)}, "reqps"),
             lines("Used, stolen or revoked", "Retries without a new token, or tokens in other hands.", {"{{reason}}": rate("denials_total", "reason", STOLEN)}, "reqps"),
+            lines("Limited", "Whose limits were reached, and where?", {"{{route}} {{kind}}": rate("rate_limited_total", "route, kind", 'route=~"$route"')}, "reqps"),
             lines("Our fault", "503, 502, 504.", {"{{reason}}": rate("denials_total", "reason", OURS)}, "reqps"),
         ],
         "Beside what passes": [

@@ -12,6 +12,6 @@ mod url;
 pub use api::{Admin, AdminToken, Listening, Readiness, Source, services};
 pub use explain::{ExplainAnswer, ExplainError, ExplainRequest, ExplainStage, explain};
 pub use operate::{
-    EffectivePolicy, FetchReport, IssuerKeys, Operator, ReloadCause, ReloadOutcome, ReloadReport, Status,
+    EffectivePolicy, FetchReport, IssuerKeys, Operator, ReloadCause, ReloadOutcome, ReloadReport, Status, StoreReport,
 };
 pub use settings::AdminSettings;

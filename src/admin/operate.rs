@@ -128,10 +128,25 @@ pub struct Status {
     pub generation: u64,
     /// The last reading of the configuration.
     pub last_reload: ReloadReport,
+    /// The memory of spent tokens.
+    pub store: StoreReport,
     /// The keys of every issuer.
     pub issuers: Vec<IssuerKeys>,
     /// The audit log; `null` where there is none.
     pub audit: Option<AuditStatus>,
+}
+
+/// The memory of spent tokens.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct StoreReport {
+    /// Whether it can't answer, or can't be relied on, in whole or in part.
+    pub degraded: bool,
+    /// Why, as in `tollgate_store_errors_total{kind}`.
+    pub error: Option<&'static str>,
+    /// Whether some claims are answered all the same: by the shards that are left of a cluster.
+    pub serves_some: bool,
+    /// Since when it has not forgotten, in seconds since the Unix epoch; of a cluster's shards the latest.
+    pub epoch: Option<i64>,
 }
 
 /// What one route asks in the end, as `tollgate check` prints it.

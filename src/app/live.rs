@@ -1,7 +1,9 @@
 //! What the admin API shows of the running gateway, and what it can be told to do.
 
 use super::reload::Reloads;
-use crate::admin::{EffectivePolicy, IssuerKeys, Operator, Readiness, ReloadCause, ReloadReport, Source, Status};
+use crate::admin::{
+    EffectivePolicy, IssuerKeys, Operator, Readiness, ReloadCause, ReloadReport, Source, Status, StoreReport,
+};
 use crate::authn::{BindingRule, OnLoss, ReplayMode, RevocationPolicy};
 use crate::clock::{Clock, UnixTime};
 use crate::decision::{Access, Guard, Mode, RoutePolicy, Snapshot};
@@ -9,7 +11,7 @@ use crate::issuer::http::KeyFetcher;
 use crate::issuer::{Form, IssuerProfile};
 use crate::observe::Observer as _;
 use crate::proxy::{ServerSettings, Shared};
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 use crate::telemetry::{AuditStatus, Metrics};
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
@@ -88,8 +90,11 @@ impl Source for Live {
         }
         let wants_store = snapshot.policies.iter().any(claims);
         if let (true, Err(error)) = (wants_store, self.store().condition()) {
-            readiness.ready &= !snapshot.policies.iter().any(is_closed);
-            readiness.reasons.push(format!("the nonce store does not answer: {error}"));
+            // What is left of a cluster is of use: were every replica to leave service, nothing would be served at all.
+            let left = self.store().serves_some();
+            readiness.ready &= left || !snapshot.policies.iter().any(is_closed);
+            let whole = if left { "a part of the store of claims" } else { "the store of claims" };
+            readiness.reasons.push(format!("{whole} does not answer, or can't be relied on: {error}"));
         }
         let list = &self.shared.memory.revocations;
         if list.is_stale(self.shared.clock.now()) {
@@ -118,6 +123,7 @@ impl Source for Live {
             reasons,
             generation: snapshot.generation,
             last_reload: self.standing.load().report.clone(),
+            store: report_of(&**self.store()),
             issuers: issuers(&snapshot, &*self.shared.clock).into_iter().map(of_issuer).collect(),
             audit: self.audit(),
         }
@@ -159,6 +165,16 @@ impl Operator for Live {
 
     async fn refresh_keys(&self) -> Vec<IssuerKeys> {
         self.fetcher.refresh_now(REFRESH_LIMIT).await.into_iter().map(IssuerKeys::from).collect()
+    }
+}
+
+fn report_of(store: &dyn Store) -> StoreReport {
+    let error = store.condition().err();
+    StoreReport {
+        degraded: error.is_some(),
+        error: error.map(StoreError::label),
+        serves_some: store.serves_some(),
+        epoch: store.epoch().map(UnixTime::as_seconds),
     }
 }
 

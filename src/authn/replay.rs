@@ -122,7 +122,9 @@ impl NotReplayed {
 /// What must be claimed for one request: all of it, or nothing.
 #[derive(Clone, Debug)]
 pub struct Demand {
+    /// A proof's before the token's.
     nonces: Vec<Nonce>,
+    has_proof: bool,
     /// When the oldest of what is claimed was made.
     issued_at: UnixTime,
     /// When the newest was.
@@ -132,10 +134,10 @@ pub struct Demand {
 }
 
 impl Demand {
-    /// What was used before. Where token and proof are claimed together it is the token, without which no proof for it
-    /// can have been used.
-    fn replayed(&self) -> ReplayRefusal {
-        if self.mode == PROOF_MODE { ReplayRefusal::ProofReplayed } else { ReplayRefusal::Replayed }
+    /// What was used before, by its place among the nonces. A client whose proof was used makes another; one whose token
+    /// was needs a new token, so where both were, it is told of the token.
+    fn replayed(&self, spent: usize) -> ReplayRefusal {
+        if self.has_proof && spent == 0 { ReplayRefusal::ProofReplayed } else { ReplayRefusal::Replayed }
     }
 }
 
@@ -149,6 +151,7 @@ pub fn demand(
     let leeway = profile.contract.leeway;
     let token = (mode != ReplayMode::None).then(|| token_nonce(mode, token, profile)).transpose()?;
     let proof = possession.proof().map(proof_nonce);
+    let has_proof = proof.is_some();
     let mode = if token.is_some() { mode.name() } else { PROOF_MODE };
     // The proof first: where a store can't claim both in one step, what is left of a claim that broke off is a proof,
     // and a client makes a new one for each request.
@@ -156,7 +159,8 @@ pub fn demand(
     let issued_at = claimed.clone().map(|(_, issued_at)| issued_at).min();
     let newest = claimed.clone().map(|(_, issued_at)| issued_at).max();
     let nonces = claimed.map(|(nonce, _)| nonce).collect();
-    Ok(issued_at.zip(newest).map(|(issued_at, newest)| Demand { nonces, issued_at, newest, leeway, mode }))
+    let dates = issued_at.zip(newest);
+    Ok(dates.map(|(issued_at, newest)| Demand { nonces, has_proof, issued_at, newest, leeway, mode }))
 }
 
 /// The token's own nonce, and when it was issued.
@@ -241,8 +245,11 @@ impl ReplayGuard {
     pub async fn peek(&self, demand: &Demand, on_loss: OnLoss, now: UnixTime) -> Result<(), ReplayRefusal> {
         match self.store.peek(&demand.nonces, now).await {
             ClaimAnswer::Unknown(error) if on_loss == OnLoss::Closed => Err(ReplayRefusal::StoreLost(error)),
-            ClaimAnswer::Unknown(_) if on_loss == OnLoss::Open || self.local.is_free(&demand.nonces, now) => Ok(()),
-            ClaimAnswer::Unknown(_) => Err(demand.replayed()),
+            ClaimAnswer::Unknown(_) if on_loss == OnLoss::Open => Ok(()),
+            ClaimAnswer::Unknown(_) => match self.local.spent(&demand.nonces, now) {
+                Some(spent) => Err(demand.replayed(spent)),
+                None => Ok(()),
+            },
             known => judge(demand, known).map(|_| ()),
         }
     }
@@ -259,8 +266,8 @@ impl ReplayGuard {
             OnLoss::Closed => Err(ReplayRefusal::StoreLost(error)),
             OnLoss::Open => Ok(unproven),
             OnLoss::Local => match self.local.claim(&demand.nonces, now) {
-                Ok(true) => self.hand_over(demand, now).map(|()| unproven),
-                Ok(false) => Err(demand.replayed()),
+                Ok(None) => self.hand_over(demand, now).map(|()| unproven),
+                Ok(Some(spent)) => Err(demand.replayed(spent)),
                 Err(full) => Err(ReplayRefusal::StoreLost(full)),
             },
         }
@@ -269,8 +276,8 @@ impl ReplayGuard {
     /// Leaves a claim that was made here to the store, which enters it when it answers again.
     fn hand_over(&self, demand: &Demand, now: UnixTime) -> Result<(), ReplayRefusal> {
         match self.store.adopt(&demand.nonces, now) {
-            Ok(true) => Ok(()),
-            Ok(false) => Err(demand.replayed()),
+            Ok(None) => Ok(()),
+            Ok(Some(spent)) => Err(demand.replayed(spent)),
             Err(full) => {
                 self.local.release(&demand.nonces);
                 Err(ReplayRefusal::StoreLost(full))
@@ -287,7 +294,7 @@ fn judge(demand: &Demand, answer: ClaimAnswer) -> Result<NotReplayed, ReplayRefu
             Err(ReplayRefusal::Unprovable)
         }
         ClaimAnswer::Fresh { receipt, .. } => Ok(NotReplayed { receipt: Some(receipt), unproven: None }),
-        ClaimAnswer::Replayed { .. } => Err(demand.replayed()),
+        ClaimAnswer::Replayed { spent, .. } => Err(demand.replayed(spent)),
         ClaimAnswer::Unknown(error) => Err(ReplayRefusal::StoreLost(error)),
     }
 }

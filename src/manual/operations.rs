@@ -13,7 +13,11 @@
 //! (plus `leeway`) are accepted. Clients fetch a new token on 401 anyway. With Redis the memory outlives the gateway.
 //!
 //! **`store_unavailable`.** The store did not answer within `store.redis.timeout`, and the route is `closed`. `/readyz`
-//! and `tollgate_store_degraded` show it. Routes without `replay` are not affected.
+//! and `tollgate_store_degraded` show it, and `GET /api/status` says under `store` what is wrong and since when the store
+//! remembers. Routes without `replay` are not affected. A store that answers but can't be relied on counts as lost too:
+//! one that may evict keys (set `maxmemory-policy noeviction`), whose clock is more than 30 s from ours, or that has
+//! fewer replicas than `replica_acks`. Each is told once in the log when it begins and once when it ends; so is a memory
+//! that is four fifths full. While a cluster has lost a part, `/readyz` says so and stays ready for the rest.
 //!
 //! **Redis behind Sentinels, and Redis Cluster.** `store.redis.sentinel` names the Sentinels and the name under which
 //! they watch the primary; `username`, `password` and TLS are used for them and for the servers. `store.redis.cluster`

@@ -51,9 +51,12 @@ impl Store for EmbeddedStore {
     async fn claim(&self, nonces: &[Nonce], now: UnixTime, _: IfUnknown) -> ClaimAnswer {
         let epoch = self.begins();
         match self.ledger.claim(nonces, now) {
-            Ok(true) => ClaimAnswer::Fresh { epoch, receipt: Receipt { nonces: nonces.to_vec(), owner: 0, epoch } },
-            Ok(false) => ClaimAnswer::Replayed { epoch },
-            Err(error) => ClaimAnswer::Unknown(error),
+            Ok(None) => ClaimAnswer::Fresh { epoch, receipt: Receipt { nonces: nonces.to_vec(), owner: 0, epoch } },
+            Ok(Some(spent)) => ClaimAnswer::Replayed { epoch, spent },
+            Err(error) => {
+                self.observer.store_failed(error.label());
+                ClaimAnswer::Unknown(error)
+            }
         }
     }
 
@@ -64,10 +67,9 @@ impl Store for EmbeddedStore {
 
     async fn peek(&self, nonces: &[Nonce], now: UnixTime) -> ClaimAnswer {
         let epoch = self.begins();
-        if self.ledger.is_free(nonces, now) {
-            ClaimAnswer::Fresh { epoch, receipt: Receipt::default() }
-        } else {
-            ClaimAnswer::Replayed { epoch }
+        match self.ledger.spent(nonces, now) {
+            None => ClaimAnswer::Fresh { epoch, receipt: Receipt::default() },
+            Some(spent) => ClaimAnswer::Replayed { epoch, spent },
         }
     }
 

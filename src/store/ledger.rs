@@ -39,12 +39,13 @@ impl Ledger {
         Self { max_entries, entries: Mutex::default() }
     }
 
-    /// Claims all `nonces` or none. `Ok(false)`: at least one was used up. `Err`: there is no room.
-    pub fn claim(&self, nonces: &[Nonce], now: UnixTime) -> Result<bool, StoreError> {
+    /// Claims all `nonces` or none. `Ok(None)`: all are claimed. `Ok(Some(place))`: none is, for the one at `place` was
+    /// used up (the last, if several were). `Err`: there is no room.
+    pub fn claim(&self, nonces: &[Nonce], now: UnixTime) -> Result<Option<usize>, StoreError> {
         let mut entries = self.lock();
         entries.purge(now, PURGE_PER_CLAIM);
-        if nonces.iter().any(|nonce| entries.is_spent(nonce, now)) {
-            return Ok(false);
+        if let Some(spent) = entries.spent(nonces, now) {
+            return Ok(Some(spent));
         }
         let fresh = nonces.iter().filter(|nonce| !entries.claims.contains_key(&nonce.key)).count();
         if entries.claims.len() + fresh > self.max_entries {
@@ -56,14 +57,13 @@ impl Ledger {
         for nonce in nonces {
             entries.record(nonce, now);
         }
-        Ok(true)
+        Ok(None)
     }
 
-    /// True when a claim of all `nonces` would succeed now.
+    /// The place of a nonce that is used up now, so that a claim of all `nonces` would fail; the last, if several are.
     #[must_use]
-    pub fn is_free(&self, nonces: &[Nonce], now: UnixTime) -> bool {
-        let entries = self.lock();
-        !nonces.iter().any(|nonce| entries.is_spent(nonce, now))
+    pub fn spent(&self, nonces: &[Nonce], now: UnixTime) -> Option<usize> {
+        self.lock().spent(nonces, now)
     }
 
     /// Takes one use of each nonce back.
@@ -97,6 +97,10 @@ impl Ledger {
 }
 
 impl Entries {
+    fn spent(&self, nonces: &[Nonce], now: UnixTime) -> Option<usize> {
+        nonces.iter().rposition(|nonce| self.is_spent(nonce, now))
+    }
+
     fn is_spent(&self, nonce: &Nonce, now: UnixTime) -> bool {
         self.claims.get(&nonce.key).is_some_and(|claim| claim.keep_until > now && claim.used >= nonce.uses)
     }
@@ -144,27 +148,38 @@ mod tests {
     #[test]
     fn the_second_claim_is_refused_until_the_first_expires() {
         let ledger = Ledger::new(10);
-        assert_eq!(ledger.claim(&[nonce("a", 1, 10)], at(0)), Ok(true));
-        assert_eq!(ledger.claim(&[nonce("a", 1, 10)], at(9)), Ok(false));
-        assert_eq!(ledger.claim(&[nonce("a", 1, 20)], at(10)), Ok(true));
+        assert_eq!(ledger.claim(&[nonce("a", 1, 10)], at(0)), Ok(None));
+        assert_eq!(ledger.claim(&[nonce("a", 1, 10)], at(9)), Ok(Some(0)));
+        assert_eq!(ledger.claim(&[nonce("a", 1, 20)], at(10)), Ok(None));
     }
 
     #[test]
     fn several_nonces_are_claimed_together_or_not_at_all() {
         let ledger = Ledger::new(10);
-        assert_eq!(ledger.claim(&[nonce("a", 1, 10)], at(0)), Ok(true));
-        assert_eq!(ledger.claim(&[nonce("b", 1, 10), nonce("a", 1, 10)], at(0)), Ok(false));
-        assert_eq!(ledger.claim(&[nonce("b", 1, 10)], at(0)), Ok(true));
+        assert_eq!(ledger.claim(&[nonce("a", 1, 10)], at(0)), Ok(None));
+        assert_eq!(ledger.claim(&[nonce("b", 1, 10), nonce("a", 1, 10)], at(0)), Ok(Some(1)));
+        assert_eq!(ledger.claim(&[nonce("b", 1, 10)], at(0)), Ok(None));
+    }
+
+    #[test]
+    fn of_several_that_are_used_up_the_last_is_told() {
+        let ledger = Ledger::new(10);
+        let both = [nonce("proof", 1, 10), nonce("token", 2, 10)];
+        assert_eq!(ledger.claim(&both, at(0)), Ok(None));
+        assert_eq!(ledger.claim(&both, at(0)), Ok(Some(0)), "the token has a use left");
+        assert_eq!(ledger.claim(&[nonce("second", 1, 10), both[1]], at(0)), Ok(None));
+        assert_eq!(ledger.claim(&both, at(0)), Ok(Some(1)));
+        assert_eq!(ledger.spent(&both, at(0)), Some(1));
     }
 
     #[test]
     fn a_full_table_refuses_and_evicts_no_live_claim() {
         let ledger = Ledger::new(2);
-        assert_eq!(ledger.claim(&[nonce("a", 1, 10)], at(0)), Ok(true));
-        assert_eq!(ledger.claim(&[nonce("b", 1, 10)], at(0)), Ok(true));
+        assert_eq!(ledger.claim(&[nonce("a", 1, 10)], at(0)), Ok(None));
+        assert_eq!(ledger.claim(&[nonce("b", 1, 10)], at(0)), Ok(None));
         assert_eq!(ledger.claim(&[nonce("c", 1, 10)], at(0)), Err(StoreError::Full));
-        assert_eq!(ledger.claim(&[nonce("a", 1, 10)], at(0)), Ok(false));
-        assert_eq!(ledger.claim(&[nonce("c", 1, 20)], at(10)), Ok(true));
+        assert_eq!(ledger.claim(&[nonce("a", 1, 10)], at(0)), Ok(Some(0)));
+        assert_eq!(ledger.claim(&[nonce("c", 1, 20)], at(10)), Ok(None));
         assert_eq!(ledger.len(), 1);
     }
 
@@ -172,21 +187,21 @@ mod tests {
     fn a_counted_token_is_good_for_exactly_its_uses() {
         let ledger = Ledger::new(10);
         let answers: Vec<_> = (0..4).map(|_| ledger.claim(&[nonce("a", 3, 10)], at(0))).collect();
-        assert_eq!(answers, [Ok(true), Ok(true), Ok(true), Ok(false)]);
+        assert_eq!(answers, [Ok(None), Ok(None), Ok(None), Ok(Some(0))]);
         ledger.release(&[nonce("a", 3, 10)]);
-        assert_eq!(ledger.claim(&[nonce("a", 3, 10)], at(0)), Ok(true));
+        assert_eq!(ledger.claim(&[nonce("a", 3, 10)], at(0)), Ok(None));
     }
 
     #[test]
     fn a_token_that_was_spent_on_one_route_is_spent_on_one_that_counts() {
         let ledger = Ledger::new(10);
-        assert_eq!(ledger.claim(&[nonce("a", 1, 10)], at(0)), Ok(true));
-        assert_eq!(ledger.claim(&[nonce("a", 3, 10)], at(0)), Ok(false));
+        assert_eq!(ledger.claim(&[nonce("a", 1, 10)], at(0)), Ok(None));
+        assert_eq!(ledger.claim(&[nonce("a", 3, 10)], at(0)), Ok(Some(0)));
         ledger.release(&[nonce("a", 3, 10)]);
-        assert_eq!(ledger.claim(&[nonce("a", 3, 10)], at(0)), Ok(false), "a counted release is not of this claim");
+        assert_eq!(ledger.claim(&[nonce("a", 3, 10)], at(0)), Ok(Some(0)), "a counted release is not of this claim");
         ledger.release(&[nonce("a", 1, 10)]);
-        assert_eq!(ledger.claim(&[nonce("a", 3, 10)], at(0)), Ok(true));
-        assert_eq!(ledger.claim(&[nonce("a", 1, 10)], at(0)), Ok(false));
+        assert_eq!(ledger.claim(&[nonce("a", 3, 10)], at(0)), Ok(None));
+        assert_eq!(ledger.claim(&[nonce("a", 1, 10)], at(0)), Ok(Some(0)));
     }
 
     #[test]
@@ -197,7 +212,7 @@ mod tests {
             for _ in 0..8 {
                 scope.spawn(|| {
                     for id in 0..100 {
-                        if ledger.claim(&[nonce(&id.to_string(), 1, 10)], at(0)) == Ok(true) {
+                        if ledger.claim(&[nonce(&id.to_string(), 1, 10)], at(0)) == Ok(None) {
                             won.fetch_add(1, Ordering::Relaxed);
                         }
                     }

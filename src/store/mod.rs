@@ -95,6 +95,8 @@ pub enum ClaimAnswer {
     Replayed {
         /// The beginning of the store's unbroken memory.
         epoch: UnixTime,
+        /// The place of one that was used up; of several that are seen at once, the last.
+        spent: usize,
     },
     /// The store could not answer. Whether something was claimed is not known.
     Unknown(StoreError),
@@ -234,10 +236,10 @@ pub trait Store: Send + Sync {
     /// Takes charge of claims that the caller made in a table of its own because the store could not answer
     /// (`on_loss: local`), and enters them when it answers again; until then this replica at least knows them.
     ///
-    /// `Ok(false)`: the store knows, or can't exclude, that one of the nonces was used after all. `Err`: it can't take
-    /// more, or has no memory beside its own. The caller must refuse its request in both cases: a claim that is never
-    /// entered is a second use at another replica.
-    fn adopt(&self, nonces: &[Nonce], now: UnixTime) -> Result<bool, StoreError> {
+    /// `Ok(None)`: it has. `Ok(Some(place))`: the store knows, or can't exclude, that the nonce at `place` was used after
+    /// all. `Err`: it can't take more, or has no memory beside its own. The caller must refuse its request in both
+    /// cases: a claim that is never entered is a second use at another replica.
+    fn adopt(&self, nonces: &[Nonce], now: UnixTime) -> Result<Option<usize>, StoreError> {
         let _ = (nonces, now);
         Err(StoreError::Full)
     }
@@ -255,8 +257,13 @@ pub trait Store: Send + Sync {
         false
     }
 
-    /// Whether the store answers at present, for readiness and metrics.
+    /// Whether the store, all of it, answers at present and can be relied on: for status and metrics.
     fn condition(&self) -> Result<(), StoreError>;
+
+    /// Whether a part of it does: a cluster that lost a shard goes on serving by the others. For readiness.
+    fn serves_some(&self) -> bool {
+        self.condition().is_ok()
+    }
 
     /// The beginning of the store's unbroken memory, once known.
     fn epoch(&self) -> Option<UnixTime>;

@@ -21,8 +21,8 @@ const PURGE_PER_CLAIM: usize = 4;
 pub(crate) enum Admission {
     /// Ask the store, then [`Recent::land`].
     Granted,
-    /// At least one nonce is known to be used up.
-    Replayed,
+    /// The nonce at this place is known to be used up; of several, the last.
+    Replayed(usize),
     /// Another claim of this nonce is on its way: [`Recent::wait`] for it, then ask again.
     Busy(NonceKey),
     /// An earlier claim of one of the nonces was never answered, and what became of it is not known yet.
@@ -82,7 +82,7 @@ impl<W> Recent<W> {
         table.purge(now, PURGE_PER_CLAIM);
         let refusal = nonces.iter().map(|nonce| table.view(nonce, now)).max_by_key(|view| *view as u8);
         match refusal.unwrap_or(View::Free) {
-            View::Spent => return Admission::Replayed,
+            View::Spent => return Admission::Replayed(table.spent(nonces, now).unwrap_or_default()),
             View::Unsettled => {
                 table.answered_unknown(nonces, if_unknown);
                 return Admission::Unsettled;
@@ -177,15 +177,16 @@ impl<W> Recent<W> {
             .any(|nonce| matches!(table.state(&nonce.key), Some(State::Flying { overdue: true, keep: false, .. })))
     }
 
-    /// Takes note of claims that were made without the store. `false`: one of the nonces is used up, or may be by now.
-    pub(crate) fn adopt(&self, nonces: &[Nonce], now: UnixTime) -> bool {
+    /// Takes note of claims that were made without the store; or answers with the place of a nonce that is used up, or
+    /// may be by now.
+    pub(crate) fn adopt(&self, nonces: &[Nonce], now: UnixTime) -> Option<usize> {
         let mut table = self.lock();
         let known = |nonce: &Nonce| match table.view(nonce, now) {
             View::Spent | View::Busy => true,
             View::Free | View::Unsettled => false,
         };
-        if nonces.iter().any(known) {
-            return false;
+        if let Some(place) = nonces.iter().rposition(known) {
+            return Some(place);
         }
         table.answered_unknown(nonces, IfUnknown::Keep);
         for nonce in nonces.iter().filter(|nonce| nonce.uses == 1) {
@@ -196,7 +197,7 @@ impl<W> Recent<W> {
                 table.spend(nonce, usize::MAX);
             }
         }
-        true
+        None
     }
 
     /// Gives up a claim that was made and answered. True when it can be given back.
@@ -258,10 +259,9 @@ impl<W> Recent<W> {
         drop(woken);
     }
 
-    /// True when every nonce is free as far as this table knows.
-    pub(crate) fn is_free(&self, nonces: &[Nonce], now: UnixTime) -> bool {
-        let table = self.lock();
-        !nonces.iter().any(|nonce| table.view(nonce, now) == View::Spent)
+    /// The place of a nonce that is used up as far as this table knows; of several, the last.
+    pub(crate) fn spent(&self, nonces: &[Nonce], now: UnixTime) -> Option<usize> {
+        self.lock().spent(nonces, now)
     }
 
     /// A panic can't leave the table half written (no call in between can panic), so a poisoned lock is sound.

@@ -1,5 +1,6 @@
 //! A crowd of clients that show the same one-time tokens to two gateways at the same time, whatever happens meanwhile.
 
+#![allow(dead_code, reason = "every test binary uses its own part")]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a scene stops at the first surprise")]
 
 use crate::common::{Client, Connection, Gateway, Issuer, until};

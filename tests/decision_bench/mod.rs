@@ -114,8 +114,8 @@ impl Store for Lost {
     async fn peek(&self, _: &[Nonce], _: UnixTime) -> ClaimAnswer {
         ClaimAnswer::Unknown(StoreError::Timeout)
     }
-    fn adopt(&self, _: &[Nonce], _: UnixTime) -> Result<bool, StoreError> {
-        Ok(true)
+    fn adopt(&self, _: &[Nonce], _: UnixTime) -> Result<Option<usize>, StoreError> {
+        Ok(None)
     }
     fn condition(&self) -> Result<(), StoreError> {
         Err(StoreError::Timeout)

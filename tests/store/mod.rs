@@ -80,7 +80,7 @@ pub fn is_unknown(answer: &ClaimAnswer) -> bool {
 /// The epoch beside an answer.
 pub fn epoch(answer: &ClaimAnswer) -> UnixTime {
     match answer {
-        ClaimAnswer::Fresh { epoch, .. } | ClaimAnswer::Replayed { epoch } => *epoch,
+        ClaimAnswer::Fresh { epoch, .. } | ClaimAnswer::Replayed { epoch, .. } => *epoch,
         ClaimAnswer::Unknown(error) => panic!("unknown: {error}"),
     }
 }

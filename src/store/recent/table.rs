@@ -78,6 +78,10 @@ impl<W> Table<W> {
         }
     }
 
+    pub(super) fn spent(&self, nonces: &[Nonce], now: UnixTime) -> Option<usize> {
+        nonces.iter().rposition(|nonce| self.view(nonce, now) == View::Spent)
+    }
+
     pub(super) fn state(&mut self, key: &NonceKey) -> Option<&mut State<W>> {
         self.entries.get_mut(key).map(|entry| &mut entry.state)
     }

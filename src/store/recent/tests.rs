@@ -34,19 +34,19 @@ fn after(table: &Table, nonce: Nonce, landing: Landing, if_unknown: IfUnknown) -
 #[test]
 fn a_claim_of_ours_is_remembered_until_it_ends() {
     let table = table();
-    assert_eq!(after(&table, nonce("a"), fresh(true), GIVE_BACK), Admission::Replayed);
-    assert_eq!(table.begin(&[nonce("b"), nonce("a")], GIVE_BACK, at(100)), Admission::Replayed);
+    assert_eq!(after(&table, nonce("a"), fresh(true), GIVE_BACK), Admission::Replayed(0));
+    assert_eq!(table.begin(&[nonce("b"), nonce("a")], GIVE_BACK, at(100)), Admission::Replayed(1));
     assert_eq!(table.begin(&[nonce("a")], GIVE_BACK, at(106)), Admission::Granted);
 }
 
 #[test]
 fn a_foreign_claim_is_remembered_for_a_moment_and_only_against_as_few_uses() {
     let table = table();
-    assert_eq!(after(&table, nonce("a"), Landing::Replayed(0), GIVE_BACK), Admission::Replayed);
+    assert_eq!(after(&table, nonce("a"), Landing::Replayed(0), GIVE_BACK), Admission::Replayed(0));
     let thrice = Nonce { uses: 3, ..nonce("a") };
     assert_eq!(table.begin(&[thrice], GIVE_BACK, at(1)), Admission::Granted);
     table.land(&[thrice], Landing::Replayed(0), GIVE_BACK, at(1));
-    assert_eq!(table.begin(&[thrice], GIVE_BACK, at(2)), Admission::Replayed);
+    assert_eq!(table.begin(&[thrice], GIVE_BACK, at(2)), Admission::Replayed(0));
     assert_eq!(table.begin(&[nonce("a")], GIVE_BACK, at(3)), Admission::Granted);
 }
 
@@ -83,7 +83,7 @@ fn a_claim_whose_request_was_refused_is_given_back() {
 #[test]
 fn a_claim_that_a_request_rests_on_is_never_given_back() {
     for landing in [fresh(false), LOST] {
-        assert_eq!(after(&table(), nonce("a"), landing, IfUnknown::Keep), Admission::Replayed);
+        assert_eq!(after(&table(), nonce("a"), landing, IfUnknown::Keep), Admission::Replayed(0));
     }
     for landing in [fresh(true), LOST] {
         let (table, nonce) = (table(), nonce("a"));
@@ -92,25 +92,25 @@ fn a_claim_that_a_request_rests_on_is_never_given_back() {
         // Another request with the same token is let through without the store's answer.
         assert_eq!(table.begin(&[nonce], IfUnknown::Keep, at(0)), Admission::Unsettled);
         assert!(!table.land(&[nonce], landing, GIVE_BACK, at(0)));
-        assert_eq!(table.begin(&[nonce], GIVE_BACK, at(0)), Admission::Replayed);
+        assert_eq!(table.begin(&[nonce], GIVE_BACK, at(0)), Admission::Replayed(0));
     }
     let (table, nonce) = (table(), nonce("a"));
     assert_eq!(after(&table, nonce, LOST, GIVE_BACK), Admission::Unsettled);
     assert_eq!(table.begin(&[nonce], IfUnknown::Keep, at(1)), Admission::Unsettled);
     assert_eq!(table.take_due(10, |_| true), []);
-    assert_eq!(table.begin(&[nonce], GIVE_BACK, at(1)), Admission::Replayed);
+    assert_eq!(table.begin(&[nonce], GIVE_BACK, at(1)), Admission::Replayed(0));
 }
 
 #[test]
 fn a_release_whose_answer_is_lost_is_not_tried_again() {
     let (table, nonce) = (table(), nonce("a"));
-    assert_eq!(after(&table, nonce, fresh(true), GIVE_BACK), Admission::Replayed);
+    assert_eq!(after(&table, nonce, fresh(true), GIVE_BACK), Admission::Replayed(0));
     let due = Due { nonce, owner: 1001, epoch: at(0) };
     assert!(table.give_up(due));
     assert_eq!(table.take_due(10, |_| true), [due]);
     table.returned(due, Returned::Lost);
     assert_eq!(table.take_due(10, |_| true), []);
-    assert_eq!(table.begin(&[nonce], GIVE_BACK, at(1)), Admission::Replayed);
+    assert_eq!(table.begin(&[nonce], GIVE_BACK, at(1)), Admission::Replayed(0));
 }
 
 #[test]
@@ -127,7 +127,7 @@ fn a_release_that_was_not_sent_is_tried_again() {
 #[test]
 fn a_lost_answer_is_not_taken_back_where_an_earlier_claim_of_ours_may_be_forgotten() {
     let table: Table = Recent::new(1, Duration::from_secs(2));
-    assert_eq!(after(&table, nonce("a"), fresh(true), GIVE_BACK), Admission::Replayed);
+    assert_eq!(after(&table, nonce("a"), fresh(true), GIVE_BACK), Admission::Replayed(0));
     assert_eq!(after(&table, nonce("b"), fresh(true), GIVE_BACK), Admission::Granted);
     table.land(&[nonce("b")], LOST, GIVE_BACK, at(1));
     assert_eq!(table.take_due(10, |_| true), [], "the claim in the store may be the good one");
@@ -150,23 +150,23 @@ fn a_counted_use_is_given_back_only_where_the_answer_is_known() {
 #[test]
 fn a_claim_made_without_the_store_is_remembered_and_made_once() {
     let (table, nonce) = (table(), nonce("a"));
-    assert!(table.adopt(&[nonce], at(0)));
-    assert!(!table.adopt(&[nonce], at(1)));
-    assert_eq!(table.begin(&[nonce], GIVE_BACK, at(1)), Admission::Replayed);
+    assert_eq!(table.adopt(&[nonce], at(0)), None);
+    assert_eq!(table.adopt(&[nonce], at(1)), Some(0));
+    assert_eq!(table.begin(&[nonce], GIVE_BACK, at(1)), Admission::Replayed(0));
 }
 
 #[test]
 fn a_claim_made_without_the_store_is_not_made_beside_one_that_is_on_its_way() {
     let (table, nonce) = (table(), nonce("a"));
     assert_eq!(table.begin(&[nonce], IfUnknown::Keep, at(0)), Admission::Granted);
-    assert!(!table.adopt(&[nonce], at(0)), "its request may yet be told that it is fresh");
+    assert_eq!(table.adopt(&[nonce], at(0)), Some(0), "its request may yet be told that it is fresh");
     table.overdue(&[nonce], IfUnknown::Keep);
-    assert!(table.adopt(&[nonce], at(0)));
-    assert!(!table.adopt(&[nonce], at(0)));
-    assert_eq!(table.begin(&[nonce], GIVE_BACK, at(0)), Admission::Replayed);
+    assert_eq!(table.adopt(&[nonce], at(0)), None);
+    assert_eq!(table.adopt(&[nonce], at(0)), Some(0));
+    assert_eq!(table.begin(&[nonce], GIVE_BACK, at(0)), Admission::Replayed(0));
     // Whatever the store says to the late claim.
     table.land(&[nonce], Landing::Replayed(0), IfUnknown::Keep, at(0));
-    assert_eq!(table.begin(&[nonce], GIVE_BACK, at(10)), Admission::Replayed);
+    assert_eq!(table.begin(&[nonce], GIVE_BACK, at(10)), Admission::Replayed(0));
 }
 
 #[test]
@@ -177,7 +177,7 @@ fn what_has_ended_makes_room() {
             let nonce = Nonce { keep_until: at(10 * round + 1), ..nonce(&format!("{round} {id}")) };
             assert_eq!(table.begin(&[nonce], GIVE_BACK, at(10 * round)), Admission::Granted);
             table.land(&[nonce], fresh(true), GIVE_BACK, at(10 * round));
-            assert_eq!(table.begin(&[nonce], GIVE_BACK, at(10 * round)), Admission::Replayed, "{round} {id}");
+            assert_eq!(table.begin(&[nonce], GIVE_BACK, at(10 * round)), Admission::Replayed(0), "{round} {id}");
         }
     }
     assert!(table.lock().entries.len() <= 8);

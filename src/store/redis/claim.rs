@@ -18,7 +18,7 @@ const MAX_TTL: i64 = 315_360_000_000;
 
 /// Claims all of `KEYS[2..]` or none. `ARGV`: the owner tag, then uses and time to live of each.
 const CLAIM: &str = r"
-for i = 2, #KEYS do
+for i = #KEYS, 2, -1 do
   local uses, value = tonumber(ARGV[2 * i - 2]), redis.call('GET', KEYS[i])
   if value and (uses == 1 or tonumber(value) >= uses) then
     return {i - 1, redis.call('GET', KEYS[1])}
@@ -81,7 +81,7 @@ return count > uses and 1 or 0
 /// What the store said to a claim.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Claimed {
-    /// The place of the first nonce that was used up; `None`: all were free and now are claimed.
+    /// The place of the last nonce that was used up; `None`: all were free and now are claimed.
     pub spent: Option<usize>,
     /// The epoch's record, as it stood after the claim.
     pub record: Option<Vec<u8>>,
@@ -229,7 +229,7 @@ pub(super) fn looked(nonces: &[Nonce], answers: Answers) -> Result<Claimed, Faul
             Some(None) => true,
             Some(Some(used)) => nonce.uses == 1 || used >= nonce.uses.min(MAX_USES),
         };
-        if is_spent && spent.is_none() {
+        if is_spent {
             spent = Some(place);
         }
     }

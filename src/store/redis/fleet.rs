@@ -148,6 +148,11 @@ impl Fleet {
         map.primaries.iter().try_for_each(|primary| primary.condition())
     }
 
+    /// Whether at least one primary answers, and can be relied on.
+    pub(super) fn serves_some(&self) -> bool {
+        self.map.load().primaries.iter().any(|primary| primary.condition().is_ok())
+    }
+
     /// Nobody could say who answers for what. What was known before stays.
     pub(super) fn unknown(&self, error: StoreError) {
         let no = Known::No(error);

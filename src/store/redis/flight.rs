@@ -58,8 +58,8 @@ impl Inner {
         loop {
             match self.recent.begin(nonces, if_unknown, now) {
                 Admission::Granted => return None,
-                Admission::Replayed => {
-                    return Some(ClaimAnswer::Replayed { epoch: self.memory.latest().unwrap_or_default() });
+                Admission::Replayed(spent) => {
+                    return Some(ClaimAnswer::Replayed { epoch: self.memory.latest().unwrap_or_default(), spent });
                 }
                 Admission::Unsettled => return Some(ClaimAnswer::Unknown(StoreError::Timeout)),
                 Admission::Busy(key) => {
@@ -80,7 +80,7 @@ impl Inner {
         let mut made: Vec<Made> = Vec::new();
         let parts: Vec<&[Nonce]> =
             nonces.chunk_by(|one, next| self.keys.group(&one.key) == self.keys.group(&next.key)).collect();
-        let mut failed = None;
+        let (mut failed, mut before) = (None, 0);
         for part in &parts {
             // Nobody waits for the rest of a claim that is given back as soon as it is made.
             if !made.is_empty() && self.recent.is_given_up(&nonces) {
@@ -90,10 +90,11 @@ impl Inner {
             match self.claim_part(part, now).await {
                 Ok(claim) => made.push(claim),
                 Err(failure) => {
-                    failed = Some(failure);
+                    failed = Some(failure.behind(before));
                     break;
                 }
             }
+            before += part.len();
         }
         let (answer, last) = match failed {
             None => (whole(&nonces, &made), None),
@@ -101,12 +102,12 @@ impl Inner {
         };
         let answered = matches!(answer, ClaimAnswer::Fresh { .. });
         // A request that is refused as replayed rests on nothing, whatever its route does on loss.
-        let before = if matches!(answer, ClaimAnswer::Replayed { .. }) { IfUnknown::GiveBack } else { if_unknown };
+        let made_before = if matches!(answer, ClaimAnswer::Replayed { .. }) { IfUnknown::GiveBack } else { if_unknown };
         let mut due = false;
         for (place, part) in parts.iter().enumerate() {
             let (landing, if_unknown) = match (made.get(place), last) {
                 (Some(Made { owner, epoch, .. }), _) => {
-                    (Landing::Fresh { owner: *owner, epoch: *epoch, answered }, before)
+                    (Landing::Fresh { owner: *owner, epoch: *epoch, answered }, made_before)
                 }
                 (None, Some(last)) if place == made.len() => (last, if_unknown),
                 (None, _) => (Landing::NotMade, if_unknown),
@@ -140,7 +141,7 @@ impl Inner {
             self.claims.claim(&mut lane, &self.keys, part, owner, session.dated(now)).await.map_err(broken)?;
         let epoch = self.epoch_beside(&session, group, claimed.record.as_deref()).await;
         if let Some(place) = claimed.spent {
-            let answer = ClaimAnswer::Replayed { epoch: epoch.unwrap_or(before) };
+            let answer = ClaimAnswer::Replayed { epoch: epoch.unwrap_or(before), spent: place };
             return Err(Failed { answer, landing: Landing::Replayed(place) });
         }
         let epoch = epoch.map_err(|fault| broken(Fault { maybe_done: true, ..fault }))?;
@@ -160,6 +161,16 @@ struct Made {
 struct Failed {
     answer: ClaimAnswer,
     landing: Landing,
+}
+
+impl Failed {
+    /// The same, of a group that stands behind `before` other nonces: the request counts from the first of all.
+    fn behind(mut self, before: usize) -> Self {
+        if let ClaimAnswer::Replayed { spent, .. } = &mut self.answer {
+            *spent += before;
+        }
+        self
+    }
 }
 
 /// The answer to a claim of which every part was made.

@@ -13,6 +13,7 @@ mod epoch;
 mod fault;
 mod fleet;
 mod flight;
+mod guard;
 mod info;
 mod keys;
 mod lane;
@@ -183,17 +184,21 @@ impl Store for RedisStore {
         true
     }
 
-    fn adopt(&self, nonces: &[Nonce], now: UnixTime) -> Result<bool, StoreError> {
-        if !self.inner.recent.adopt(nonces, now) {
-            return Ok(false);
+    fn adopt(&self, nonces: &[Nonce], now: UnixTime) -> Result<Option<usize>, StoreError> {
+        if let Some(spent) = self.inner.recent.adopt(nonces, now) {
+            return Ok(Some(spent));
         }
         self.inner.adopted.add(nonces)?;
         self.inner.fleet.nudge();
-        Ok(true)
+        Ok(None)
     }
 
     fn condition(&self) -> Result<(), StoreError> {
         self.inner.fleet.condition()
+    }
+
+    fn serves_some(&self) -> bool {
+        self.inner.fleet.serves_some()
     }
 
     fn epoch(&self) -> Option<UnixTime> {
@@ -283,8 +288,8 @@ impl Inner {
     }
 
     async fn peek(self: &Arc<Self>, nonces: &[Nonce], now: UnixTime) -> Result<ClaimAnswer, StoreError> {
-        let (mut epoch, mut doubt) = (UnixTime::default(), None);
-        let mut spent = !self.recent.is_free(nonces, now);
+        let (mut epoch, mut doubt, mut before) = (UnixTime::default(), None, 0);
+        let mut spent = self.recent.spent(nonces, now);
         for part in nonces.chunk_by(|one, next| self.keys.group(&one.key) == self.keys.group(&next.key)) {
             let Some(group) = part.first().map(|nonce| self.keys.group(&nonce.key)) else { continue };
             let session = self.session(group).await?;
@@ -292,15 +297,16 @@ impl Inner {
                 let answers = session.lane().send(claim::look(&self.keys, group, part)).await?;
                 let looked = claim::looked(part, answers)?;
                 let beside = self.epoch_beside(&session, group, looked.record.as_deref()).await?;
-                Ok((looked.spent.is_some(), beside))
+                Ok((looked.spent.map(|place| before + place), beside))
             };
-            let (is_spent, beside) = look.await.map_err(|fault: Fault| fault.error)?;
-            (spent, epoch, doubt) = (spent || is_spent, epoch.max(beside), doubt.or_else(|| session.doubt()));
+            let (seen, beside) = look.await.map_err(|fault: Fault| fault.error)?;
+            (spent, epoch, doubt) = (spent.max(seen), epoch.max(beside), doubt.or_else(|| session.doubt()));
+            before += part.len();
         }
         Ok(match (spent, doubt) {
-            (true, _) => ClaimAnswer::Replayed { epoch },
-            (false, Some(doubt)) => ClaimAnswer::Unknown(doubt),
-            (false, None) => ClaimAnswer::Fresh { epoch, receipt: Receipt::default() },
+            (Some(spent), _) => ClaimAnswer::Replayed { epoch, spent },
+            (None, Some(doubt)) => ClaimAnswer::Unknown(doubt),
+            (None, None) => ClaimAnswer::Fresh { epoch, receipt: Receipt::default() },
         })
     }
 

@@ -7,8 +7,10 @@
 use super::Inner;
 use super::dialer::Address;
 use super::fault::OpenError;
+use super::guard::Guard;
 use super::sentinel::Sentinels;
 use super::session::{Scope, Session};
+use crate::clock::Stopwatch;
 use crate::store::StoreError;
 use std::future::Future;
 use std::pin::pin;
@@ -40,6 +42,7 @@ pub(super) struct Primary {
     phase: watch::Sender<Phase>,
     keeper: Mutex<Option<JoinHandle<()>>>,
     nudge: Notify,
+    guard: Arc<Guard>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +63,7 @@ impl Primary {
             phase: watch::Sender::new(Phase::Opening),
             keeper: Mutex::new(None),
             nudge: Notify::new(),
+            guard: Arc::default(),
         }
     }
 
@@ -214,11 +218,13 @@ impl Primary {
     }
 
     async fn attempt(&self, inner: &Arc<Inner>) -> Result<Arc<Session>, OpenError> {
+        let watch = Stopwatch::start();
         let address = self.locate(inner).await?;
         *self.address.write().unwrap_or_else(PoisonError::into_inner) = Some(address.clone());
-        let mut opening = Opening(Some(Arc::new(Session::open(inner, &address).await?)));
+        let mut opening = Opening(Some(Arc::new(Session::open(inner, &address, Arc::clone(&self.guard)).await?)));
         let session = opening.0.as_ref().ok_or(OpenError::Timeout)?;
         session.probe(inner, &self.groups(), Scope::All).await?;
+        inner.observer.store_answered("connect", watch.elapsed());
         // Before anybody claims again, so that a claim of ours that no request rests on stands in nobody's way.
         // Then the claims that were made without the store, so that nobody makes them again.
         let _ = give_back(inner, session, self.groups()).await;

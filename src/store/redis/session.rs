@@ -4,21 +4,18 @@ use super::Inner;
 use super::dialer::{Address, Login};
 use super::epoch::{Knowledge, Record};
 use super::fault::{Fault, OpenError};
+use super::guard::Guard;
 use super::info::{self, ServerInfo};
 use super::lane::{self, Answers, Lane};
 use super::line::{Driving, Line};
-use crate::clock::UnixTime;
+use crate::clock::{Stopwatch, UnixTime};
 use crate::store::StoreError;
 use redis::aio::MultiplexedConnection;
 use redis::{Pipeline, Value};
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::task::JoinHandle;
 
-/// The farthest our clock and the store's may be apart. A claim outlives its token by 60 s, which covers twice this.
-const MAX_CLOCK_OFFSET: i64 = 30_000;
-/// Above this share of its memory, in per cent, the store will soon refuse claims.
-const MEMORY_WARNING: u64 = 80;
 /// Groups whose records are looked at with each probe, where not all are.
 const PORTION: usize = 64;
 
@@ -33,10 +30,8 @@ pub(super) struct Session {
     replication: Mutex<String>,
     evicted: AtomicU64,
     portion: AtomicUsize,
-    evicting: AtomicBool,
-    alone: AtomicBool,
-    clock_offset: AtomicI64,
-    crowded: AtomicBool,
+    guard: Arc<Guard>,
+    address: Address,
 }
 
 /// Which groups' records a probe looks at.
@@ -49,8 +44,9 @@ pub(super) enum Scope {
 }
 
 impl Session {
-    /// Connects and asks the server who it is. The epochs are not settled yet: [`Self::probe`] does that.
-    pub(super) async fn open(inner: &Inner, address: &Address) -> Result<Self, OpenError> {
+    /// Connects and asks the server who it is. The epochs are not settled yet, and `guard` has not judged it: both does
+    /// [`Self::probe`].
+    pub(super) async fn open(inner: &Inner, address: &Address, guard: Arc<Guard>) -> Result<Self, OpenError> {
         let mut session = Self {
             lanes: Vec::new(),
             committing: Vec::new(),
@@ -61,10 +57,8 @@ impl Session {
             replication: Mutex::default(),
             evicted: AtomicU64::new(0),
             portion: AtomicUsize::new(0),
-            evicting: AtomicBool::new(false),
-            alone: AtomicBool::new(false),
-            clock_offset: AtomicI64::new(0),
-            crowded: AtomicBool::new(false),
+            guard,
+            address: address.clone(),
         };
         let (replicas, settings) = (inner.settings.replica_acks, &inner.settings);
         for _ in 0..settings.connections {
@@ -113,7 +107,7 @@ impl Session {
     /// The next connection in turn for claims.
     pub(super) fn claim_lane(&self) -> Lane {
         // Without replicas to wait for, a claim is made all the same, and answered with that doubt.
-        let alone = self.committing.is_empty() || self.alone.load(Ordering::Relaxed);
+        let alone = self.committing.is_empty() || self.guard.is_alone();
         self.turn(if alone { &self.lanes } else { &self.committing })
     }
 
@@ -131,13 +125,14 @@ impl Session {
     pub(super) async fn probe(&self, inner: &Inner, groups: &[u16], scope: Scope) -> Result<(), OpenError> {
         let (mut lane, known) = (self.lane(), self.replication());
         let looked_at = if scope == Scope::All { groups.to_vec() } else { self.portion(groups) };
-        let before = inner.clock.now();
+        let (before, watch) = (inner.clock.now(), Stopwatch::start());
         let (facts, store_time, mut odd) = ask(&mut lane, inner, &looked_at).await?;
+        inner.observer.store_answered("probe", watch.elapsed());
         let wall = inner.clock.now();
         if !facts.primary || facts.run != self.run {
             return Err(OpenError::NotPrimary);
         }
-        self.guard(inner, &facts, before.as_millis().midpoint(wall.as_millis()) - store_time.as_millis());
+        self.note(inner, &facts, before.as_millis().midpoint(wall.as_millis()) - store_time.as_millis());
         let moved = facts.replication != known || facts.evicted_keys != self.evicted.load(Ordering::Relaxed);
         if looked_at.len() < groups.len() && (moved || !odd.is_empty()) {
             odd = ask(&mut lane, inner, groups).await?.2;
@@ -155,24 +150,14 @@ impl Session {
         inner.memory.epoch(group).ok_or(Fault::NONSENSE)
     }
 
-    /// The latest moment at which the store's clock may stand when ours shows `now`. A claim that is dated by it lives
-    /// no shorter than it must, whichever of the two is ahead.
+    /// The latest moment at which the store's clock may stand when ours shows `now`.
     pub(super) fn dated(&self, now: UnixTime) -> UnixTime {
-        let ahead = self.clock_offset.load(Ordering::Relaxed).max(0);
-        UnixTime::from_millis(now.as_millis().saturating_sub(ahead))
+        self.guard.dated(now)
     }
 
     /// Why a fresh claim proves nothing, if so.
     pub(super) fn doubt(&self) -> Option<StoreError> {
-        if self.evicting.load(Ordering::Relaxed) {
-            Some(StoreError::Evicting)
-        } else if self.clock_offset.load(Ordering::Relaxed).abs() > MAX_CLOCK_OFFSET {
-            Some(StoreError::Clock)
-        } else if self.alone.load(Ordering::Relaxed) {
-            Some(StoreError::Unreplicated)
-        } else {
-            None
-        }
+        self.guard.doubt()
     }
 
     /// The state of the connections.
@@ -198,25 +183,11 @@ impl Session {
         groups.iter().cycle().skip(start % length).take(PORTION.min(groups.len())).copied().collect()
     }
 
-    fn guard(&self, inner: &Inner, facts: &ServerInfo, offset: i64) {
+    fn note(&self, inner: &Inner, facts: &ServerInfo, offset: i64) {
         inner.observer.store_clock_offset(offset);
         inner.observer.store_evicted_keys(facts.evicted_keys);
-        if !self.evicting.swap(facts.evicting, Ordering::Relaxed) && facts.evicting {
-            log::error!("redis: maxmemory-policy is not noeviction: live claims can be lost, so nothing is certain");
-        }
-        let alone = facts.replicas < inner.settings.replica_acks;
-        if !self.alone.swap(alone, Ordering::Relaxed) && alone {
-            log::error!("redis: {} replicas, but {} must hold a claim", facts.replicas, inner.settings.replica_acks);
-        }
-        let apart = offset.abs() > MAX_CLOCK_OFFSET;
-        if apart && self.clock_offset.load(Ordering::Relaxed).abs() <= MAX_CLOCK_OFFSET {
-            log::error!("redis: our clock and the store's are {offset} ms apart, so expiry is not certain");
-        }
-        self.clock_offset.store(offset, Ordering::Relaxed);
-        let (used, most) = facts.memory;
-        let crowded = most > 0 && used.saturating_mul(100) / most >= MEMORY_WARNING;
-        if !self.crowded.swap(crowded, Ordering::Relaxed) && crowded {
-            log::warn!("redis: {used} of {most} bytes in use; when they are all used, claims are refused");
+        for change in self.guard.judge(facts, offset, inner.settings.replica_acks) {
+            change.tell(&self.address);
         }
     }
 }
