@@ -3,13 +3,14 @@
 use super::authorize::has_scopes;
 use super::trace::{Stage, StageResult, Trace};
 use super::visible::Request;
-use super::{Access, Challenge, ChallengeKind, Denial, Endpoint, Guard, Memory, Reason, RoutePolicy, Snapshot};
+use super::{Access, Challenge, ChallengeKind, Denial, Endpoint, Guard, Memory, Reason, Report, RoutePolicy, Snapshot};
 use crate::authn::binding::{self, BindingError, BindingRule, Presented, ProofOfPossession};
 use crate::authn::replay::{self, NotReplayed, ReplayMode};
 use crate::authn::token::{self, Opened, Verified};
 use crate::authn::{DpopPolicy, ProofTools};
 use crate::identity::TokenHandling;
 use crate::issuer::{IssuerId, IssuerProfile};
+use crate::jose::Claims;
 use crate::limit::RateReport;
 use crate::observe::Observer;
 use crate::request::{Authority, CanonicalPath, Credential, Facts, Host, Scheme, TargetUri, credentials};
@@ -29,6 +30,7 @@ pub(super) struct Course<'c> {
     trace: &'c mut Trace,
     route: Option<RouteId>,
     issuer: Option<IssuerId>,
+    claims: Option<Arc<Claims>>,
     scheme: Scheme,
     allow: Vec<http::Method>,
     rate: Option<RateReport>,
@@ -51,6 +53,7 @@ impl<'c> Course<'c> {
             trace,
             route: None,
             issuer: None,
+            claims: None,
             scheme: Scheme::Bearer,
             allow: Vec::new(),
             rate: None,
@@ -70,6 +73,7 @@ impl<'c> Course<'c> {
         Denial {
             route: self.route,
             issuer: self.issuer,
+            claims: self.claims.clone(),
             challenges: challenges.unwrap_or_default(),
             dpop_nonce: guarded.and_then(|(_, guard)| self.dpop_nonce(guard)),
             retry_after: self.wait.or(denial.retry_after),
@@ -171,6 +175,7 @@ impl<'c> Course<'c> {
         match self.open_or_recall(guard, credential.token) {
             Ok(opened) => {
                 self.issuer = Some(opened.issuer());
+                self.claims = Some(Arc::clone(opened.claims()));
                 let name = self.snapshot.issuer_name(self.issuer);
                 self.trace.note(Stage::Token, StageResult::Passed, || format!("proven by the keys of {name}"));
                 Ok(opened)
@@ -398,6 +403,37 @@ impl<'c> Course<'c> {
             Ok(fresh) => Ok(self.pass(Stage::Replay, fresh, |_| "not used before")),
             Err(refusal) => Err(self.refuse(Stage::Replay, Reason::from(refusal), || refusal)),
         }
+    }
+
+    /// What [`Self::claim`] would say. In a real request too nothing is claimed: the caller may come again once the route
+    /// enforces what it reports.
+    pub(super) async fn peek(
+        &mut self,
+        guard: &Guard,
+        token: &Verified,
+        possession: &ProofOfPossession,
+    ) -> Result<(), Reason> {
+        let live = self.memory;
+        if let Memory::Live(memory) = live {
+            self.memory = Memory::Peek(memory);
+        }
+        let answer = self.claim(guard, token, possession).await;
+        self.memory = live;
+        answer.map(drop)
+    }
+
+    /// What a route that only reports has found. What is not about the credential is refused there too.
+    pub(super) fn report(&mut self, found: Result<(), Reason>) -> Result<Report, Reason> {
+        let would_deny = found.err();
+        match would_deny {
+            Some(reason) if !reason.is_about_credential() => Err(reason),
+            _ => Ok(Report { would_deny, issuer: self.issuer }),
+        }
+    }
+
+    /// What the route's configuration says of the token.
+    pub(super) fn token_handling(&self) -> TokenHandling {
+        self.snapshot.identities.get(self.routed().index()).map(|plan| plan.token).unwrap_or_default()
     }
 
     fn profile(&self, issuer: IssuerId) -> Option<&'c IssuerProfile> {

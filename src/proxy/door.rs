@@ -123,7 +123,7 @@ impl<A> Door<A> {
         let answer = respond::bytes(&denial, to);
         // Whoever does not read the answer does without it.
         let _ = timeout(FAREWELL, farewell(&mut stream, &answer)).await;
-        record::faulty_head(&self.shared, &request_id, client, head, denial.reason, watch.elapsed());
+        record::faulty_head(&self.shared, &request_id, client, head, denial.reason, watch.elapsed()).await;
     }
 }
 
