@@ -98,6 +98,9 @@
 //! `dpop.nonce: required` and several replicas, give all of them one `server.dpop_nonce_key`: 32 random bytes or more. A
 //! new key costs every client one more round trip, and nothing else.
 //!
+//! **The log.** It is written by a thread of its own. Where its reader stops, requests go on: at most 8 MiB of lines wait,
+//! further ones are lost, and the log says how many once it is read again.
+//!
 //! **Stapling.** Let a timer fetch the response, `openssl ocsp -issuer ca.pem -cert edge.pem -url … -respout edge.ocsp`, and
 //! rename it into place: the change is seen. The chain must hold the certificate of the authority after the server's own.
 //! What is about another certificate, not signed by its authority, not good or not in its time is not stapled; `check` and

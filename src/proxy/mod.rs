@@ -323,7 +323,7 @@ impl ProxyHttp for Gateway {
     ) -> Result<()> {
         Self::record_upstream_answer(context);
         context.target_answered();
-        tunnel::answered(response, context);
+        tunnel::answered(session.req_header(), response, context, &self.shared);
         egress::finish(response, session.req_header(), context)
     }
 
