@@ -35,7 +35,6 @@ const fn value_but(path: &'static str, value: &'static str, remedy: &'static str
 pub const UNSUPPORTED: &[Row] = &[
     key("sessions"),
     key("refresh_guards"),
-    key("listeners[].tls.ocsp_staple"),
     key("store.redis.encryption_keys"),
     value_but("issuers[].token.form", "opaque", "write `signed`, `nested` or `sealed`"),
     key("issuers[].introspection"),

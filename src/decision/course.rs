@@ -1,8 +1,9 @@
 //! One request's course through the decision: each step is one method, and leaves its line in the trace.
 
-use super::authorize::{Request, has_scopes};
+use super::authorize::has_scopes;
 use super::trace::{Stage, StageResult, Trace};
-use super::{Access, Challenge, ChallengeKind, Denial, Endpoint, Guard, Memory, Reason, Report, RoutePolicy, Snapshot};
+use super::visible::Request;
+use super::{Access, Challenge, ChallengeKind, Denial, Endpoint, Guard, Memory, Reason, RoutePolicy, Snapshot};
 use crate::authn::binding::{self, BindingError, BindingRule, Presented, ProofOfPossession};
 use crate::authn::replay::{self, NotReplayed, ReplayMode};
 use crate::authn::token::{self, Opened, Verified};
@@ -18,6 +19,7 @@ use http::HeaderValue;
 use std::sync::Arc;
 use std::time::Duration;
 
+mod report;
 mod throttle;
 
 /// What is known of a request so far.
@@ -139,6 +141,11 @@ impl<'c> Course<'c> {
     pub(super) fn route(&mut self, host: &Host, path: &CanonicalPath) -> Result<(&'c RoutePolicy, Parameters), Reason> {
         match self.snapshot.routes.find(host, path, self.facts.method) {
             Routed::Nowhere => Err(self.refuse(Stage::Route, Reason::NoRoute, || "no route for this host and path")),
+            Routed::Ambiguous => Err(self.refuse(
+                Stage::Route,
+                Reason::AmbiguousPath,
+                || "as written the path leads to one route, decoded to another",
+            )),
             Routed::WrongMethod(allow) => {
                 self.allow = allow;
                 Err(self.refuse(Stage::Route, Reason::MethodNotAllowed, || "a route, but not for this method"))
@@ -286,9 +293,9 @@ impl<'c> Course<'c> {
         let list = &memory.revocations;
         match list.judge(token, profile, guard.revocation, now) {
             Ok(()) => {
-                self.trace.note(Stage::Revocation, StageResult::Passed, || match list.age(now) {
-                    Some(age) => format!("not revoked, as of {} s ago", age.as_secs()),
-                    None => "not revoked, as far as is known: the list could not be had yet".to_owned(),
+                let age = list.age(now).unwrap_or_default();
+                self.trace.note(Stage::Revocation, StageResult::Passed, || {
+                    format!("not revoked, as of {} s ago", age.as_secs())
                 });
                 Ok(())
             }
@@ -315,7 +322,7 @@ impl<'c> Course<'c> {
             return Err(self.refuse(Stage::Authorization, Reason::InsufficientScope, || format!("asked: {wanted}")));
         }
         if let Some(when) = &guard.when {
-            let request = Request { facts: self.facts, host, path, parameters };
+            let request = Request { facts: self.facts, host, path, parameters, firewall: &self.snapshot.firewall };
             if !when.holds(claims, &request) {
                 return Err(self.refuse(Stage::Authorization, Reason::ConditionFalse, || when.source().to_owned()));
             }
@@ -397,37 +404,6 @@ impl<'c> Course<'c> {
             Ok(fresh) => Ok(self.pass(Stage::Replay, fresh, |_| "not used before")),
             Err(refusal) => Err(self.refuse(Stage::Replay, Reason::from(refusal), || refusal)),
         }
-    }
-
-    /// What [`Self::claim`] would say. In a real request too nothing is claimed: the caller may come again once the route
-    /// enforces what it reports.
-    pub(super) async fn peek(
-        &mut self,
-        guard: &Guard,
-        token: &Verified,
-        possession: &ProofOfPossession,
-    ) -> Result<(), Reason> {
-        let live = self.memory;
-        if let Memory::Live(memory) = live {
-            self.memory = Memory::Peek(memory);
-        }
-        let answer = self.claim(guard, token, possession).await;
-        self.memory = live;
-        answer.map(drop)
-    }
-
-    /// What a route that only reports has found. What is not about the credential is refused there too.
-    pub(super) fn report(&mut self, found: Result<(), Reason>) -> Result<Report, Reason> {
-        let would_deny = found.err();
-        match would_deny {
-            Some(reason) if !reason.is_about_credential() => Err(reason),
-            _ => Ok(Report { would_deny, issuer: self.issuer }),
-        }
-    }
-
-    /// What the route's configuration says of the token.
-    pub(super) fn token_handling(&self) -> TokenHandling {
-        self.snapshot.identities.get(self.routed().index()).map(|plan| plan.token).unwrap_or_default()
     }
 
     fn profile(&self, issuer: IssuerId) -> Option<&'c IssuerProfile> {

@@ -53,6 +53,7 @@ fn admin_tls(written: &AdminTls, site: &Site, bench: &mut Workbench<'_>) -> Opti
         // Operators often come by an address or through a forwarded port.
         unknown_sni: UnknownSni::Default,
         client_certificates: clients,
+        ocsp_staple: None,
     })
 }
 
