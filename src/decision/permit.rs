@@ -26,7 +26,6 @@ pub struct Permit {
 
 /// On whose behalf a request is forwarded.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "the large one is that of nearly every request")]
 enum Caller {
     /// Nobody was asked.
     Anyone,
