@@ -3,7 +3,7 @@
 use super::authorize::has_scopes;
 use super::trace::{Stage, StageResult, Trace};
 use super::visible::Request;
-use super::{Access, Challenge, ChallengeKind, Denial, Endpoint, Guard, Memory, Reason, Report, RoutePolicy, Snapshot};
+use super::{Access, Challenge, ChallengeKind, Denial, Endpoint, Guard, Memory, Reason, RoutePolicy, Snapshot};
 use crate::authn::binding::{self, BindingError, BindingRule, Presented, ProofOfPossession};
 use crate::authn::replay::{self, NotReplayed, ReplayMode};
 use crate::authn::token::{self, Opened, Verified};
@@ -19,6 +19,7 @@ use http::HeaderValue;
 use std::sync::Arc;
 use std::time::Duration;
 
+mod report;
 mod throttle;
 
 /// What is known of a request so far.
@@ -403,37 +404,6 @@ impl<'c> Course<'c> {
             Ok(fresh) => Ok(self.pass(Stage::Replay, fresh, |_| "not used before")),
             Err(refusal) => Err(self.refuse(Stage::Replay, Reason::from(refusal), || refusal)),
         }
-    }
-
-    /// What [`Self::claim`] would say. In a real request too nothing is claimed: the caller may come again once the route
-    /// enforces what it reports.
-    pub(super) async fn peek(
-        &mut self,
-        guard: &Guard,
-        token: &Verified,
-        possession: &ProofOfPossession,
-    ) -> Result<(), Reason> {
-        let live = self.memory;
-        if let Memory::Live(memory) = live {
-            self.memory = Memory::Peek(memory);
-        }
-        let answer = self.claim(guard, token, possession).await;
-        self.memory = live;
-        answer.map(drop)
-    }
-
-    /// What a route that only reports has found. What is not about the credential is refused there too.
-    pub(super) fn report(&mut self, found: Result<(), Reason>) -> Result<Report, Reason> {
-        let would_deny = found.err();
-        match would_deny {
-            Some(reason) if !reason.is_about_credential() => Err(reason),
-            _ => Ok(Report { would_deny, issuer: self.issuer }),
-        }
-    }
-
-    /// What the route's configuration says of the token.
-    pub(super) fn token_handling(&self) -> TokenHandling {
-        self.snapshot.identities.get(self.routed().index()).map(|plan| plan.token).unwrap_or_default()
     }
 
     fn profile(&self, issuer: IssuerId) -> Option<&'c IssuerProfile> {

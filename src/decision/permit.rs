@@ -30,7 +30,7 @@ enum Caller {
     /// Nobody was asked.
     Anyone,
     /// Whoever the token names.
-    Proven(Box<Proven>),
+    Proven(Proven),
     /// The route only reports. There is no claim in here, so that none can reach an upstream.
     Reported(Report),
 }
@@ -102,7 +102,7 @@ impl Permit {
         (token, possession, fresh): (Verified, ProofOfPossession, NotReplayed),
         (headers, handling): (Vec<(String, HeaderValue)>, TokenHandling),
     ) -> Self {
-        let caller = Caller::Proven(Box::new(Proven { token, possession, fresh, headers }));
+        let caller = Caller::Proven(Proven { token, possession, fresh, headers });
         Self { route, path, endpoint, caller, handling, dpop_nonce: None, rate: None, _place: None }
     }
 

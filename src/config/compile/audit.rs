@@ -29,9 +29,9 @@ pub fn compile(written: &Written, bench: &mut Workbench<'_>) -> Option<AuditSett
 }
 
 fn rotate(written: Option<Size>, site: &Site, bench: &mut Workbench<'_>) -> Option<u64> {
-    let size = written.map_or(DEFAULT_ROTATE, Size::bytes);
-    if ROTATE.contains(&size) {
-        return Some(size);
+    let bytes = written.map_or(DEFAULT_ROTATE, Size::bytes);
+    if ROTATE.contains(&bytes) {
+        return Some(bytes);
     }
     bench.faults.push(site, "is out of range", "write a size from `64KiB` to `64GiB`");
     None
