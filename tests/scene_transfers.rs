@@ -21,7 +21,8 @@ const BODY: u64 = 64 << 20;
 const GROWTH_KIB: u64 = 24 << 10;
 
 fn body_size() -> u64 {
-    std::env::var("TOLLGATE_BODY_MIB").map_or(BODY, |mib| mib.parse::<u64>().unwrap() << 20)
+    let asked = std::env::var_os("TOLLGATE_BODY_MIB");
+    asked.map_or(BODY, |mib| mib.to_str().and_then(|mib| mib.parse::<u64>().ok()).unwrap() << 20)
 }
 
 /// An upstream that keeps nothing: it answers a body with its length, and a GET of `/N` with N bytes.
