@@ -1,4 +1,4 @@
-//! The admin API over HTTP (contract: loopback only; a token for what reveals or changes).
+//! The admin API over HTTP: on loopback, or with TLS; a token for what reveals or changes.
 
 use super::answer::{Answer, answer, bad_request, json_of, not_allowed, refusal, text};
 use super::operate::{EffectivePolicy, Operator, ReloadOutcome, Status};
@@ -9,6 +9,7 @@ use crate::observe::Silent;
 use crate::request::Authority;
 use crate::secret::Secret;
 use crate::telemetry::Metrics;
+use crate::tls::{self, SharedTerms, TlsSetupError};
 use arc_swap::ArcSwapOption;
 use async_trait::async_trait;
 use http::{Method, StatusCode, header};
@@ -69,17 +70,34 @@ pub struct Admin {
     pub clock: Arc<dyn Clock>,
 }
 
+/// The operators' side: its services, and where a reload finds the terms of its handshakes.
+pub struct Listening {
+    /// What is to be started.
+    pub services: Vec<Box<dyn Startable>>,
+    /// The terms of the admin listener, where it has TLS.
+    pub terms: Option<SharedTerms>,
+}
+
 /// The services of the admin listener and of the one for scrapers.
-#[must_use]
-pub fn services(settings: &AdminSettings, admin: &Arc<Admin>) -> Vec<Box<dyn Startable>> {
-    let service = |name: &str, address: std::net::SocketAddr, whole: bool| {
-        let mut service = Service::new(name.to_owned(), Api { admin: Arc::clone(admin), whole });
-        service.add_tcp(&address.to_string());
-        Box::new(service) as Box<dyn Startable>
+pub fn services(settings: &AdminSettings, admin: &Arc<Admin>) -> Result<Listening, TlsSetupError> {
+    let service = |name: &str, whole: bool| Service::new(name.to_owned(), Api { admin: Arc::clone(admin), whole });
+    let (mut api, address) = (service("admin", true), settings.address.to_string());
+    // Handshakes here are not counted: metrics tell of clients, not of operators.
+    let listener = |tls| tls::handshake::listener(0, tls, false, Arc::new(|_, _| {}));
+    let terms = if let Some((engine, terms)) = settings.tls.as_ref().map(listener).transpose()? {
+        api.add_tls_with_settings(&address, None, engine);
+        Some(terms)
+    } else {
+        api.add_tcp(&address);
+        None
     };
-    let mut services = vec![service("admin", settings.address, true)];
-    services.extend(settings.metrics_address.map(|address| service("metrics", address, false)));
-    services
+    let mut services: Vec<Box<dyn Startable>> = vec![Box::new(api)];
+    if let Some(address) = settings.metrics_address {
+        let mut metrics = service("metrics", false);
+        metrics.add_tcp(&address.to_string());
+        services.push(Box::new(metrics));
+    }
+    Ok(Listening { services, terms })
 }
 
 /// One listener.
