@@ -50,3 +50,18 @@ fn the_shipped_configuration_is_not_weak_beyond_what_its_comments_say() {
     assert_eq!(found.len(), 1, "{found:#?}");
     assert!(found[0].contains("issuers[dev]: serves `orders`, where a token opens once, and `reports`"), "{found:#?}");
 }
+
+#[test]
+fn a_wide_network_of_proxies_is_warned_of() {
+    let weak = include_str!("fixtures/config/good/weak.yaml");
+    let with = |networks: &str| {
+        let listener = format!(
+            "public: {{ scheme: http }}\n    client_certificate_header: Client-Cert\n    trusted_proxies: [{networks}]"
+        );
+        let found = warnings(&Workshop::new(), &weak.replace("public: { scheme: http }", &listener));
+        found.into_iter().filter(|line| line.contains("trusted_proxies")).collect::<Vec<_>>()
+    };
+    let found = with("10.0.0.0/8, \"8.0.0.0/6\"");
+    assert_eq!(found.len(), 1, "{found:#?}");
+    assert!(found[0].contains("listeners[https].trusted_proxies[1]: reaches beyond private networks"), "{found:#?}");
+}

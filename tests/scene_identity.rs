@@ -27,7 +27,7 @@ const SPELLINGS: [&str; 12] = [
     "X+User|Id",
 ];
 /// Headers that no client may send on to an upstream, although no route declares them.
-const NEVER_FORWARDED: [&str; 9] = [
+const NEVER_FORWARDED: [&str; 10] = [
     "DPoP",
     "Client-Cert",
     "X-Real-IP",
@@ -37,6 +37,7 @@ const NEVER_FORWARDED: [&str; 9] = [
     "X-Original-URL",
     "X-Rewrite-URL",
     "X_Original_URL",
+    "Proxy",
 ];
 
 struct Scene {
@@ -55,9 +56,14 @@ fn scene() -> Arc<Scene> {
             .route(
                 "name: orders\nmatch: { path: \"/orders/{*rest}\" }\nupstream: echo\naccess: { issuers: [corp] }\n\
                  identity:\n  headers:\n    X-User-Id: { claim: sub }\n    X-Tenant: { claim: tenant }\n\
-                 \x20   X-User-Roles: { claim: /realm_access/roles, format: comma }\n  strip: [X-Legacy-*]",
+                 \x20   X-User-Roles: { claim: /realm_access/roles, format: comma }\n\
+                 \x20   X-User-Groups: { claim: groups, format: repeat }\n  strip: [X-Legacy-*]",
             )
             .route("name: reports\nmatch: { path: \"/reports/{*rest}\" }\nupstream: echo\naccess: { issuers: [corp] }")
+            .route(
+                "name: accounts\nmatch: { path: \"/accounts/{*rest}\" }\nupstream: echo\n\
+                 access: { issuers: [corp], when: 'request.headers[\"x-account\"] == claims.sub' }",
+            )
             .route("name: public\nmatch: { path: \"/public/{*rest}\" }\nupstream: echo\naccess: public")
             .start();
         Scene { gateway, issuer, upstream }
@@ -158,6 +164,10 @@ fn a_claim_that_could_smuggle_a_second_value_is_refused() {
         let answer = scene.gateway.client().get("/orders/smuggled", Some(&scene.issuer.sign(&claims)));
         assert_eq!(answer.status, 403, "{roles}: {}", answer.text());
     }
+    let mut claims = scene.issuer.claims("alice");
+    claims["groups"] = json!(["reader", "writer,admin"]);
+    let answer = scene.gateway.client().get("/orders/smuggled", Some(&scene.issuer.sign(&claims)));
+    assert_eq!(answer.status, 403, "whoever joins the fields reads three groups: {}", answer.text());
     assert!(scene.upstream.requests().iter().all(|request| request.target != "/orders/smuggled"));
 }
 
@@ -195,4 +205,29 @@ fn patterns_and_credentials_and_overrides_are_stripped_on_every_route() {
         }
         assert!(!String::from_utf8_lossy(&request.raw_head).contains("mallory"), "{route}");
     }
+}
+
+#[test]
+fn a_name_with_an_underscore_goes_no_further() {
+    let request = scene().forwarded("/public/underscores", &[("API_Key", "a"), ("X_Account", "b"), ("X-Kept", "c")]);
+    assert_eq!(all_values(&request, "API-Key"), [""; 0]);
+    assert_eq!(all_values(&request, "X-Account"), [""; 0]);
+    assert_eq!(request.values("X-Kept"), ["c"]);
+}
+
+#[test]
+fn a_condition_judges_what_the_upstream_gets() {
+    let scene = scene();
+    let bearer = scene.bearer();
+    let own = [("Authorization", bearer.as_str()), ("X-Account", "alice")];
+    let honest = scene.forwarded("/accounts/honest", &[own[0], own[1], ("X_Account", "victim")]);
+    assert_eq!(all_values(&honest, "X-Account"), ["alice"], "CGI and WSGI see one value");
+    for (name, value) in
+        [("X-Account", "victim"), ("X-Account", "victim\u{a0}"), ("Connection", "X-Account"), ("X.Account", "victim")]
+    {
+        let fields = [own[0], own[1], (name, value)];
+        let answer = scene.gateway.client().request("GET", "/accounts/spoofed", &fields, b"");
+        assert_eq!(answer.status, 403, "{name}: {value}: {}", answer.text());
+    }
+    assert!(scene.upstream.requests().iter().all(|request| request.target != "/accounts/spoofed"));
 }

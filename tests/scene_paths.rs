@@ -12,7 +12,7 @@ use common::{Config, Gateway, Issuer, Shared, Upstream};
 static SCENE: Shared<Scene> = Shared::new();
 
 /// Paths without one meaning. Every row of the matrix of the manual, at the start, in the middle and at the end.
-const TRICKS: [&str; 53] = [
+const TRICKS: [&str; 58] = [
     // An escape of an unreserved character.
     "/%61dmin",
     "/%61%64%6d%69%6e",
@@ -60,6 +60,11 @@ const TRICKS: [&str; 53] = [
     "/admin;x",
     "/admin;",
     "/public/a;b=c",
+    "/public/..%3B/admin",
+    "/public/..%3badmin",
+    "/public%3B/admin",
+    "/admin%3B",
+    "/public/a%3Bb=c",
     // Empty segments.
     "//admin",
     "/public//admin",
@@ -73,6 +78,15 @@ const TRICKS: [&str; 53] = [
     "/public/%7f",
     "/public/%ff",
     "/public/%c0%ae%c0%ae/admin",
+];
+/// Paths that the table would read as one place, and a backend that decodes first as another, which is guarded.
+const ESCAPED_DELIMITERS: [&str; 6] = [
+    "/v1/orders%3Apurge",
+    "/v1/orders%3apurge",
+    "/v1/orders%3Apurge?a=b",
+    "/users/%40me",
+    "/a%2Ab",
+    "/public/%24admin",
 ];
 /// Bytes that do not belong in a path at all; sent raw, which a library would refuse to do.
 const RAW_TRICKS: [&[u8]; 9] = [
@@ -95,7 +109,7 @@ const STRANGE_TARGETS: [&[u8]; 5] = [
     b"/public/a#/../../admin",
 ];
 /// Paths with one meaning: matched and forwarded as they came.
-const HONEST: [&str; 9] = [
+const HONEST: [&str; 12] = [
     "/public/a",
     "/public/a/",
     "/public/a.b",
@@ -105,6 +119,9 @@ const HONEST: [&str; 9] = [
     "/public/caf%C3%A9",
     "/public/a%25",
     "/public/@:!$&'()*+,=~-._",
+    "/public/%40%3A%21%24%26%27%28%29%2A%2B%2C%3D",
+    "/users/alice%40example.com",
+    "/users/alice@example.com",
 ];
 
 struct Scene {
@@ -125,6 +142,12 @@ fn scene() -> Arc<Scene> {
             .route(&guarded("admin", "/admin"))
             .route(&guarded("admin-tree", "/admin/{*rest}"))
             .route("name: public\nmatch: { path: \"/public/{*rest}\" }\nupstream: echo\naccess: public")
+            .route(&guarded("operator", "/public/$admin"))
+            .route(&guarded("purge", "/v1/orders:purge"))
+            .route("name: v1\nmatch: { path: \"/v1/{*rest}\" }\nupstream: echo\naccess: public")
+            .route(&guarded("me", "/users/@me"))
+            .route("name: user\nmatch: { path: \"/users/{id}\" }\nupstream: echo\naccess: public")
+            .route(&guarded("star", "/a*b"))
             .start();
         Scene { gateway, upstream }
     })
@@ -161,6 +184,19 @@ fn a_trick_is_refused_over_http2() {
     let scene = scene();
     for trick in TRICKS {
         assert_eq!(scene.gateway.client().curl(trick, &[]).status, 400, "{trick}");
+    }
+    scene.assert_upstream_saw_only_honest_paths();
+}
+
+#[test]
+fn a_guarded_path_is_not_reached_by_escaping_what_may_stand_plain() {
+    let scene = scene();
+    for trick in ESCAPED_DELIMITERS {
+        assert_eq!(scene.status(trick.as_bytes()), 400, "{trick}");
+        assert_eq!(scene.gateway.client().curl(trick, &["-X", "POST"]).status, 400, "{trick} over HTTP/2");
+    }
+    for path in ["/v1/orders:purge", "/users/@me", "/a*b", "/public/$admin"] {
+        assert_eq!(scene.status(path.as_bytes()), 401, "{path}");
     }
     scene.assert_upstream_saw_only_honest_paths();
 }

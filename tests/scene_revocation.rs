@@ -171,15 +171,25 @@ fn a_route_that_insists_on_the_list_closes_when_it_is_too_old() {
 }
 
 #[test]
-fn a_gateway_that_starts_without_its_store_closes_the_routes_that_insist() {
-    let mut redis = Redis::start();
+fn a_gateway_that_starts_without_its_store_lets_no_revoked_token_in() {
+    let redis = Redis::start();
     let scene = on(&redis, "");
-    redis.kill();
-    let gateway = scene.config().start_unready();
-    let token = scene.token("alice", &json!({}));
-    assert_eq!([status(&gateway, STRICT, &token), status(&gateway, LENIENT, &token)], [503, 200]);
-    redis.restart();
-    until_status(&gateway, STRICT, &token, 200);
+    let [revoked, good] = ["t1", "t2"].map(|jti| scene.token("alice", &json!({ "jti": jti })));
+    let mut gateway = scene.gateway();
+    revoke(&gateway, &by_jti(&scene, "t1"));
+    assert_eq!(status(&gateway, LENIENT, &revoked), 401);
+    gateway.stop();
+    redis.freeze();
+    // A list that was never had is not the last known one.
+    let mut gateway = scene.config().start_unready();
+    let answers = |token: &str| [STRICT, LENIENT].map(|path| status(&gateway, path, token));
+    assert_eq!([answers(&revoked), answers(&good)], [[503; 2]; 2]);
+    assert_eq!(gateway.admin().get("/readyz").status, 503);
+    redis.thaw();
+    until_status(&gateway, LENIENT, &good, 200);
+    until_status(&gateway, STRICT, &good, 200);
+    assert_eq!([STRICT, LENIENT].map(|path| status(&gateway, path, &revoked)), [401; 2]);
+    gateway.until_answer("/readyz", 200);
 }
 
 #[test]

@@ -8,6 +8,7 @@ mod common;
 use common::certs::Authority;
 use common::issuer::encode;
 use common::{Answer, Client, Config, Gateway, Issuer, Upstream, reason};
+use openssl::asn1::Asn1Time;
 use openssl::base64::encode_block;
 use openssl::pkey::{PKey, Private};
 use openssl::sha::sha256;
@@ -168,6 +169,68 @@ fn a_revoked_or_foreign_certificate_is_worth_less_than_none() {
     assert!(get(&revoked).is_err());
     assert!(get(&Authority::new("Clients").issue(&["good"])).is_err());
     assert_eq!(upstream.take().len(), 1);
+}
+
+#[test]
+fn a_revoked_authority_between_root_and_client_takes_its_certificates_along() {
+    let (issuer, upstream, root) = (Issuer::new("corp", "ES256"), Upstream::start(), Authority::new("Root"));
+    let (sound, stolen) = (root.subordinate("Sound"), root.subordinate("Stolen"));
+    let (good, forged) = (sound.issue(&["good"]), stolen.issue(&["forged"]));
+    let authorities = [root.pem(), sound.pem(), stolen.pem()].concat();
+    let lists =
+        |revoked: &[&X509]| [root.revocations(revoked), sound.revocations(&[]), stolen.revocations(&[])].concat();
+    let gateway = config(&issuer, &upstream, "")
+        .client_certificates("optional", &root, ", crl: clients.crl")
+        .file("clients.pem", authorities)
+        .file("clients.crl", lists(&[]))
+        .start();
+    let get = |identity: &Identity| {
+        let token = bound_token(&issuer, identity);
+        let connection = gateway.client().certificate(identity).connect();
+        connection.and_then(|mut connection| connection.get(PATH, Some(&token))).map(|answer| answer.status)
+    };
+    assert_eq!((get(&good).unwrap(), get(&forged).unwrap()), (200, 200));
+    std::fs::write(gateway.directory().join("clients.crl"), lists(&[&stolen.certificate])).unwrap();
+    common::until("the list is in force", || get(&forged).is_err().then_some(()));
+    assert_eq!(get(&good).unwrap(), 200);
+}
+
+#[test]
+fn a_certificate_that_is_revoked_counts_no_more_on_connections_that_are_open() {
+    let (issuer, upstream, clients) = (Issuer::new("corp", "ES256"), Upstream::start(), Authority::new("Clients"));
+    let (good, stolen) = (clients.issue(&["good"]), clients.issue(&["stolen"]));
+    let gateway = config(&issuer, &upstream, "")
+        .client_certificates("optional", &clients, ", crl: clients.crl")
+        .file("clients.crl", clients.revocations(&[]))
+        .start();
+    let open = |identity: &Identity| (gateway.client().certificate(identity).connect().unwrap(), identity.clone());
+    let mut connections = [open(&good), open(&stolen)];
+    let mut ask = |which: usize| {
+        let (connection, identity) = &mut connections[which];
+        connection.get(PATH, Some(&bound_token(&issuer, identity))).unwrap()
+    };
+    assert_eq!((ask(0).status, ask(1).status), (200, 200));
+    upstream.take();
+    std::fs::write(gateway.directory().join("clients.crl"), clients.revocations(&[&stolen.0])).unwrap();
+    common::until("the list is in force", || (ask(1).status != 200).then_some(()));
+    upstream.take();
+    assert_refused(&gateway, &ask(1), "binding_missing");
+    assert!(upstream.take().is_empty());
+    assert_eq!(ask(0).status, 200, "a list that names another does not cut this one off");
+}
+
+#[test]
+fn a_certificate_that_ends_counts_no_more_on_connections_that_are_open() {
+    let (issuer, upstream, clients) = (Issuer::new("corp", "ES256"), Upstream::start(), Authority::new("Clients"));
+    let brief = clients.issue_until(&["brief"], &Asn1Time::from_unix(common::unix_now() + 8).unwrap());
+    let gateway = config(&issuer, &upstream, "").client_certificates("optional", &clients, "").start();
+    let mut connection = gateway.client().certificate(&brief).connect().unwrap();
+    let token = bound_token(&issuer, &brief);
+    assert_eq!(connection.get(PATH, Some(&token)).unwrap().status, 200);
+    common::until("the certificate has ended", || {
+        let answer = connection.get(PATH, Some(&token)).unwrap();
+        (answer.status == 401).then(|| assert_refused(&gateway, &answer, "binding_missing"))
+    });
 }
 
 #[test]

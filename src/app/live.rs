@@ -92,8 +92,11 @@ impl Source for Live {
             let whole = if left { "a part of the store of claims" } else { "the store of claims" };
             readiness.reasons.push(format!("{whole} does not answer, or can't be relied on: {error}"));
         }
-        let list = &self.shared.memory.revocations;
-        if list.is_stale(self.shared.clock.now()) {
+        let (list, now) = (&self.shared.memory.revocations, self.shared.clock.now());
+        if list.age(now).is_none() {
+            readiness.ready &= !snapshot.policies.iter().any(is_guarded);
+            readiness.reasons.push("the list of revocations could not be had yet".to_owned());
+        } else if list.is_stale(now) {
             readiness.ready &= !snapshot.policies.iter().any(insists_on_revocations);
             readiness.reasons.push("the list of revocations is out of date".to_owned());
         }
@@ -174,6 +177,10 @@ fn report_of(store: &dyn Store) -> StoreReport {
 fn claims(policy: &RoutePolicy) -> bool {
     let always = |guard: &Guard| guard.replay != ReplayMode::None || guard.binding == BindingRule::Dpop;
     matches!(&policy.access, Access::Guarded(guard) if always(guard))
+}
+
+fn is_guarded(policy: &RoutePolicy) -> bool {
+    matches!(policy.access, Access::Guarded(_))
 }
 
 fn insists_on_revocations(policy: &RoutePolicy) -> bool {

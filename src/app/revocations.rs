@@ -10,8 +10,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How long a start waits for the list. A store that is down must not keep the gateway from serving; until it answers,
-/// routes that insist on the list are closed.
+/// How long a start waits for the list. A store that is down must not keep the gateway from serving what is public; until
+/// it answers, guarded routes are closed.
 const FIRST_READING: Duration = Duration::from_secs(10);
 
 /// The list that replicas share in Redis.

@@ -112,6 +112,12 @@ impl NotReplayed {
         self.receipt.as_ref()
     }
 
+    /// True when something one-time was spent, in the store or without it.
+    #[must_use]
+    pub fn has_claimed(&self) -> bool {
+        self.receipt.is_some() || self.unproven.is_some()
+    }
+
     /// Why the claim rests on `open` or `local` instead of the store.
     #[must_use]
     pub fn unproven(&self) -> Option<StoreError> {

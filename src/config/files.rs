@@ -49,6 +49,12 @@ pub fn is_open_to_all(path: &Path) -> bool {
     std::fs::metadata(path).is_ok_and(|metadata| metadata.permissions().mode() & READ_BY_OTHERS != 0)
 }
 
+/// True if the file at `path` may be written by every user of the machine: whoever does so decides what it says.
+pub fn is_writable_by_all(path: &Path) -> bool {
+    const WRITTEN_BY_OTHERS: u32 = 0o002;
+    std::fs::metadata(path).is_ok_and(|metadata| metadata.permissions().mode() & WRITTEN_BY_OTHERS != 0)
+}
+
 fn reason(error: &std::io::Error) -> String {
     match error.kind() {
         std::io::ErrorKind::NotFound => "does not exist".to_owned(),

@@ -14,6 +14,7 @@ use crate::identity::TokenHandling;
 use crate::issuer::IssuerId;
 use crate::proxy::ListenerKind;
 use crate::request::Host;
+use crate::route::Pattern;
 use crate::tls::CertificateTable;
 
 /// A certificate that ends within this many seconds is worth a warning.
@@ -80,16 +81,20 @@ fn catch_all_prefix(rule: &Rule) -> Option<&str> {
     rule.matches.path.as_str().split_once("{*").map(|(prefix, _)| prefix)
 }
 
-/// A guarded path beside a catch-all that asks less: `/admin` is guarded, `/admin/` and `/Admin` are not.
+/// A guarded path beside a wider one that asks less: `/admin` is guarded, `/admin/` and `/Admin` are not.
 fn weaker_siblings(rule: &Rule, site: &Site, loaded: &Loaded, warnings: &mut Vec<Warning>) {
     let Some(strict) = guard(rule) else { return };
     let own_prefix = catch_all_prefix(rule);
     let path = own_prefix.unwrap_or_else(|| rule.matches.path.as_str());
-    let catch_alls = loaded.rules.iter().filter_map(|other| Some((catch_all_prefix(other)?, other)));
-    let covering = catch_alls
-        .filter(|(prefix, other)| path.starts_with(prefix) && Some(*prefix) != own_prefix && hosts_meet(rule, other));
+    let covering = loaded.rules.iter().filter_map(|other| {
+        let reach = match catch_all_prefix(other) {
+            Some(prefix) => (path.starts_with(prefix) && Some(prefix) != own_prefix).then_some(prefix.len()),
+            None => (own_prefix.is_none() && is_wider(&other.matches.path, path)).then_some(usize::MAX),
+        };
+        Some((reach.filter(|_| hosts_meet(rule, other))?, other))
+    });
     // The nearest one takes what the path itself leaves.
-    let Some((_, other)) = covering.max_by_key(|(prefix, _)| prefix.len()) else { return };
+    let Some((_, other)) = covering.max_by_key(|(reach, _)| *reach) else { return };
     let left = match own_prefix {
         Some(prefix) => left_by(prefix, loaded),
         None => Some("every other spelling".to_owned()),
@@ -98,6 +103,21 @@ fn weaker_siblings(rule: &Rule, site: &Site, loaded: &Loaded, warnings: &mut Vec
         let (name, wide) = (&other.policy.name, other.matches.path.as_str());
         let weakness = format!("leaves {left} to route `{name}` ({wide}), which asks less");
         warnings.push(Warning::new(&site.key("match").key("path"), weakness));
+    }
+}
+
+/// `/users/{id}` is wider than `/users/me`.
+fn is_wider(wide: &Pattern, path: &str) -> bool {
+    let is_parameter = |segment: &str| segment.starts_with('{');
+    let (mut ours, mut theirs) = (path.split('/'), wide.as_str().split('/'));
+    let mut wider = false;
+    loop {
+        match (ours.next(), theirs.next()) {
+            (None, None) => return wider,
+            (Some(own), Some(other)) if is_parameter(other) => wider |= !is_parameter(own),
+            (Some(own), Some(other)) if own == other => {}
+            _ => return false,
+        }
     }
 }
 

@@ -8,6 +8,10 @@ use super::warning::Warning;
 use crate::authn::{BindingRule, DpopPolicy, OnLoss};
 use crate::decision::Guard;
 use crate::proxy::{ListenerKind, ListenerSettings};
+use std::time::Duration;
+
+/// A proof is made for one request and sent at once; networks and clocks take no more than this.
+const LONG_PROOF: Duration = Duration::from_secs(300);
 
 /// Adds the weaknesses of `loaded`.
 pub fn lint(loaded: &Loaded, warnings: &mut Vec<Warning>) {
@@ -19,12 +23,21 @@ pub fn lint(loaded: &Loaded, warnings: &mut Vec<Warning>) {
             let weakness = "lets nobody in: no listener asks for client certificates, or is told them by a proxy";
             warnings.push(Warning::new(&access.key("binding"), weakness));
         }
+        lasting_proofs(guard, &access, warnings);
         if guard.binding == BindingRule::Dpop && guard.on_loss == OnLoss::Open {
             let weakness = "lets stolen proofs be used again whenever the store can't answer";
             warnings.push(Warning::new(&access.key("on_loss"), weakness));
         }
     }
     lonely_nonces(loaded, warnings);
+}
+
+/// A proof that was stolen, or made ahead, is worth something for as long as it counts as new.
+fn lasting_proofs(guard: &Guard, access: &Site, warnings: &mut Vec<Warning>) {
+    if guard.dpop.as_ref().is_some_and(|dpop| dpop.max_age() > LONG_PROOF) {
+        let weakness = "is long: so long a proof that was made ahead, or stolen unused, can be presented";
+        warnings.push(Warning::new(&access.key("dpop").key("max_age"), weakness));
+    }
 }
 
 /// With a store that replicas share, there are replicas: each would refuse the nonces of all others.

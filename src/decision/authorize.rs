@@ -1,8 +1,8 @@
 //! What a proven caller may do: scopes, and the condition over claims and request.
 
 use super::policy::Scopes;
+use super::visible::Request;
 use crate::jose::Claims;
-use crate::request::{CanonicalPath, Facts, Host};
 use cel::common::ast::{EntryExpr, Expr, IdedExpr, LiteralValue};
 use cel::{Context, Program, Value};
 use serde_json::Value as Json;
@@ -37,6 +37,7 @@ pub struct Condition {
     source: Arc<str>,
     program: Program,
     needs: [bool; VARIABLES.len()],
+    needs_headers: bool,
 }
 
 impl fmt::Debug for Condition {
@@ -87,7 +88,8 @@ impl Condition {
             }
         }
         let needs = VARIABLES.map(|name| references.has_variable(name));
-        Ok(Self { source: source.into(), needs, program })
+        // Whoever spells the word with an escape gets no headers, and a condition that never holds.
+        Ok(Self { source: source.into(), needs, needs_headers: source.contains("headers"), program })
     }
 
     /// The condition as written.
@@ -96,8 +98,8 @@ impl Condition {
         &self.source
     }
 
-    /// True when the condition evaluates to `true`. An error (an absent claim, a wrong type, too long an array) is
-    /// never true: `!claims.banned` does not let through a token without the claim.
+    /// True when the condition evaluates to `true`. An error (an absent claim, a wrong type, too long an array, a
+    /// header that two programs could read differently) is never true: `!claims.banned` does not let through a token without the claim.
     #[must_use]
     pub fn holds(&self, claims: &Claims, request: &Request<'_>) -> bool {
         let mut context = Context::default();
@@ -107,53 +109,14 @@ impl Condition {
             context.add_variable_from_value("claims", value);
         }
         if needs_request {
-            context.add_variable_from_value("request", request.value());
+            let Some(value) = request.value(self.needs_headers) else { return false };
+            context.add_variable_from_value("request", value);
         }
         if needs_path {
             let parameters = request.parameters.iter().map(|(name, value)| (name.clone(), value.clone()));
             context.add_variable_from_value("path", Value::from(parameters.collect::<HashMap<String, String>>()));
         }
         matches!(self.program.execute(&context), Ok(Value::Bool(true)))
-    }
-}
-
-/// The request as a condition sees it.
-#[derive(Clone, Copy, Debug)]
-pub struct Request<'r> {
-    /// What arrived.
-    pub facts: &'r Facts<'r>,
-    /// The host in canonical form.
-    pub host: &'r Host,
-    /// The path in canonical form.
-    pub path: &'r CanonicalPath,
-    /// The decoded path parameters.
-    pub parameters: &'r [(String, String)],
-}
-
-impl Request<'_> {
-    /// `{method, host, path, headers}`; header names in lower case, several fields of a name joined by `, `
-    /// (RFC 9110 §5.3), credentials left out.
-    fn value(&self) -> Value {
-        let mut headers: HashMap<String, String> = HashMap::new();
-        for (name, value) in self.facts.headers {
-            let hidden = name == http::header::AUTHORIZATION || name == http::header::COOKIE || name.as_str() == "dpop";
-            if let (false, Ok(text)) = (hidden, value.to_str()) {
-                headers
-                    .entry(name.as_str().to_owned())
-                    .and_modify(|all| {
-                        all.push_str(", ");
-                        all.push_str(text);
-                    })
-                    .or_insert_with(|| text.to_owned());
-            }
-        }
-        let fields: HashMap<String, Value> = HashMap::from([
-            ("method".to_owned(), Value::from(self.facts.method.as_str())),
-            ("host".to_owned(), Value::from(self.host.as_str())),
-            ("path".to_owned(), Value::from(self.path.as_str())),
-            ("headers".to_owned(), Value::from(headers)),
-        ]);
-        Value::from(fields)
     }
 }
 
@@ -256,7 +219,8 @@ fn first_line(text: &str) -> String {
 mod tests {
     use super::*;
     use crate::clock::UnixTime;
-    use crate::request::TransportFacts;
+    use crate::identity::Firewall;
+    use crate::request::{CanonicalPath, Facts, Host, TransportFacts};
     use http::{HeaderMap, HeaderValue, Method};
     use std::net::{IpAddr, Ipv4Addr};
 
@@ -279,7 +243,8 @@ mod tests {
         let path = CanonicalPath::parse(facts.path).unwrap();
         let host = Host::parse("api.test").unwrap();
         let parameters = [("id".to_owned(), "17".to_owned())];
-        let request = Request { facts: &facts, host: &host, path: &path, parameters: &parameters };
+        let firewall = Firewall::default();
+        let request = Request { facts: &facts, host: &host, path: &path, parameters: &parameters, firewall: &firewall };
         Condition::compile(condition).unwrap().holds(&claims, &request)
     }
 

@@ -46,7 +46,7 @@ impl From<RevocationRefusal> for Reason {
     fn from(refusal: RevocationRefusal) -> Self {
         match refusal {
             RevocationRefusal::Revoked { .. } => Self::Revoked,
-            RevocationRefusal::Stale => Self::StoreUnavailable,
+            RevocationRefusal::Stale | RevocationRefusal::NeverHad => Self::StoreUnavailable,
         }
     }
 }

@@ -1,7 +1,8 @@
 //! One request's course through the decision: each step is one method, and leaves its line in the trace.
 
-use super::authorize::{Request, has_scopes};
+use super::authorize::has_scopes;
 use super::trace::{Stage, StageResult, Trace};
+use super::visible::Request;
 use super::{Access, Challenge, ChallengeKind, Denial, Endpoint, Guard, Memory, Reason, RoutePolicy, Snapshot};
 use crate::authn::binding::{self, BindingError, BindingRule, Presented, ProofOfPossession};
 use crate::authn::replay::{self, NotReplayed, ReplayMode};
@@ -135,6 +136,11 @@ impl<'c> Course<'c> {
     pub(super) fn route(&mut self, host: &Host, path: &CanonicalPath) -> Result<(&'c RoutePolicy, Parameters), Reason> {
         match self.snapshot.routes.find(host, path, self.facts.method) {
             Routed::Nowhere => Err(self.refuse(Stage::Route, Reason::NoRoute, || "no route for this host and path")),
+            Routed::Ambiguous => Err(self.refuse(
+                Stage::Route,
+                Reason::AmbiguousPath,
+                || "as written the path leads to one route, decoded to another",
+            )),
             Routed::WrongMethod(allow) => {
                 self.allow = allow;
                 Err(self.refuse(Stage::Route, Reason::MethodNotAllowed, || "a route, but not for this method"))
@@ -281,9 +287,9 @@ impl<'c> Course<'c> {
         let list = &memory.revocations;
         match list.judge(token, profile, guard.revocation, now) {
             Ok(()) => {
-                self.trace.note(Stage::Revocation, StageResult::Passed, || match list.age(now) {
-                    Some(age) => format!("not revoked, as of {} s ago", age.as_secs()),
-                    None => "not revoked, as far as is known: the list could not be had yet".to_owned(),
+                let age = list.age(now).unwrap_or_default();
+                self.trace.note(Stage::Revocation, StageResult::Passed, || {
+                    format!("not revoked, as of {} s ago", age.as_secs())
                 });
                 Ok(())
             }
@@ -310,7 +316,7 @@ impl<'c> Course<'c> {
             return Err(self.refuse(Stage::Authorization, Reason::InsufficientScope, || format!("asked: {wanted}")));
         }
         if let Some(when) = &guard.when {
-            let request = Request { facts: self.facts, host, path, parameters };
+            let request = Request { facts: self.facts, host, path, parameters, firewall: &self.snapshot.firewall };
             if !when.holds(claims, &request) {
                 return Err(self.refuse(Stage::Authorization, Reason::ConditionFalse, || when.source().to_owned()));
             }

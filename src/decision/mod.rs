@@ -13,6 +13,7 @@ pub mod trace;
 
 mod cause;
 mod course;
+mod visible;
 
 pub use authorize::{Condition, ConditionError};
 pub use challenge::Challenge;
@@ -24,6 +25,7 @@ pub use preflight::{Preflight, preflight};
 pub use redirect::redirect;
 pub use snapshot::Snapshot;
 pub use trace::{Stage, StageResult, Trace};
+pub use visible::Request;
 
 use crate::authn::{ProofKeys, ReplayGuard, Revocations, VerdictCache};
 use crate::limit::LimitMemory;

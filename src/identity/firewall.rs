@@ -15,6 +15,29 @@ const OVERRIDES: [&str; 5] =
 /// Headers that carry credentials, or claim who the client is; dropped unless a route keeps the token.
 const CREDENTIALS: [&str; 5] = ["authorization", "proxy-authorization", "dpop", "client-cert", "client-cert-chain"];
 
+/// CGI hands `Proxy` to a program as `HTTP_PROXY`, which its HTTP client takes for the proxy to use (CVE-2016-5385).
+const HTTPOXY: &str = "proxy";
+
+/// Headers by which proxies tell where a request came from. Ours go in their place: what was believed of them is in
+/// ours.
+const FORWARDING: [&str; 5] = ["forwarded", "true-client-ip", "x-client-ip", "x-cluster-client-ip", "x-request-id"];
+/// Every header that begins so speaks of the way a request took.
+const FORWARDING_PREFIX: &str = "x-forwarded";
+/// Headers a server acts on by itself. In their own spelling they are the engine's affair; in any other
+/// (`Content_Length`) they are a trick.
+const STRUCTURAL: [&str; 10] = [
+    "connection",
+    "content-length",
+    "content-type",
+    "cookie",
+    "expect",
+    "host",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+
 /// The set of names to strip, the same for every route: a header that is an identity on one route is a forgery on all
 /// others.
 #[derive(Clone, Debug, Default)]
@@ -29,7 +52,7 @@ impl Firewall {
     pub fn new<'a>(headers: impl IntoIterator<Item = &'a str>, patterns: impl IntoIterator<Item = &'a str>) -> Self {
         let mut firewall = Self::default();
         firewall.names.extend(OVERRIDES.map(str::to_owned));
-        firewall.names.insert("x-real-ip".to_owned());
+        firewall.names.extend(["x-real-ip", HTTPOXY].map(str::to_owned));
         firewall.names.extend(headers.into_iter().map(|name| fold(name).into_owned()));
         for pattern in patterns {
             match pattern.strip_suffix('*') {
@@ -47,6 +70,18 @@ impl Firewall {
     pub fn strips(&self, name: &str) -> bool {
         let folded = fold(name);
         self.names.contains(&*folded) || self.prefixes.iter().any(|prefix| folded.starts_with(prefix.as_str()))
+    }
+
+    /// True when a client's header of this name, which is no credential, may reach an upstream.
+    ///
+    /// A name with `_` never does: CGI, WSGI and their like can't tell it from the one with `-`, so that it could stand
+    /// in for a header that somebody judges.
+    #[must_use]
+    pub fn passes(&self, name: &str) -> bool {
+        let folded = fold(name);
+        let forwarding = folded.starts_with(FORWARDING_PREFIX) || FORWARDING.contains(&&*folded);
+        let disguised = folded != name && STRUCTURAL.contains(&&*folded);
+        !name.contains('_') && !forwarding && !disguised && !self.strips(name)
     }
 
     /// True when the header carries a credential, in any spelling.
@@ -86,7 +121,7 @@ mod tests {
         ] {
             assert!(firewall.strips(name), "{name}");
         }
-        for name in ["X-User", "X-User-Id2", "Accept", "X-Request-Id"] {
+        for name in ["X-User", "X-User-Id2", "Accept", "X-Request-Id", "Proxy-Status"] {
             assert!(!firewall.strips(name), "{name}");
         }
     }
@@ -94,8 +129,20 @@ mod tests {
     #[test]
     fn overrides_of_method_and_path_are_stripped_everywhere() {
         let firewall = Firewall::new([], []);
-        for name in ["X-HTTP-Method-Override", "x_http_method", "X-Original-URL", "X-Rewrite-Url", "X-Real-IP"] {
+        for name in ["X-HTTP-Method-Override", "x_http_method", "X-Original-URL", "X-Rewrite-Url", "X-Real-IP", "Proxy"]
+        {
             assert!(firewall.strips(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_name_with_an_underscore_never_passes() {
+        let firewall = Firewall::new([], []);
+        for name in ["x_tenant", "x-ten_ant", "_", "content_type"] {
+            assert!(!firewall.passes(name), "{name}");
+        }
+        for name in ["x-tenant", "content-type", "x.tenant"] {
+            assert!(firewall.passes(name), "{name}");
         }
     }
 

@@ -106,14 +106,15 @@ impl HeaderRule {
         }
         match self.format {
             Format::Json => Some(vec![self.encode(&ascii_json(value))?]),
-            Format::Comma => {
-                let parts = self.parts(value)?;
-                let unambiguous = !parts.iter().any(|part| part.contains(','));
-                let empty = parts.is_empty();
-                (unambiguous && !empty).then(|| vec![parts.join(",")]).or_else(|| empty.then(Vec::new))
-            }
-            Format::Repeat => self.parts(value),
+            Format::Comma => self.list(value).map(|parts| if parts.is_empty() { parts } else { vec![parts.join(",")] }),
+            Format::Repeat => self.list(value),
         }
+    }
+
+    /// The parts of a list. Fields of one name are one list to whoever joins them (RFC 9110 §5.3), so a comma within a
+    /// part would make two of it under either format.
+    fn list(&self, value: &Value) -> Option<Vec<String>> {
+        self.parts(value).filter(|parts| !parts.iter().any(|part| part.contains(',')))
     }
 
     /// The scalar, or each scalar of an array, as encoded text.
@@ -226,6 +227,7 @@ mod tests {
         ] {
             let claims = format!(r#""x":{value}"#);
             assert!(write(&claims, "x", Format::Comma, Encoding::Reject).is_err(), "{value}");
+            assert!(write(&claims, "x", Format::Repeat, Encoding::Reject).is_err(), "{value}");
         }
         assert!(write(r#""x":"a\r\nb""#, "x", Format::Comma, Encoding::Percent).is_err());
     }

@@ -9,7 +9,7 @@
 //! | `token.max_size` | 8 KiB | larger than any honest access token, small enough to refuse before crypto |
 //! | `access.replay` | `none` | ordinary bearer tokens are presented again and again; one-time use is a contract with the issuer |
 //! | `access.on_loss` | `closed` | a store that can't say whether a token was used has not said that it wasn't |
-//! | `access.revocation` | `required` with `replay`, else `last_known` | who will take no token twice will take no revoked one either; elsewhere an outage of the store must not become one of the gateway |
+//! | `access.revocation` | `required` with `replay`, else `last_known` | who will take no token twice will take no revoked one either; elsewhere an outage of the store must not become one of the gateway. A list that could not be had since the start is not a last known one: until the shared store has answered once, every guarded route answers 503 |
 //! | `store.revocation_max_stale` | 5 m | longer than a failover or a restart of the store, shorter than most tokens live |
 //! | `store.revocations_file` | none | a revocation that is forgotten on restart is a promise broken: without a file it is refused (409) |
 //! | `access.binding` | `if_bound` | a token that its issuer bound to a key is worth nothing without that key, on every route |
@@ -19,7 +19,11 @@
 //! | `server.dpop_nonce_key` | random, of this process | one gateway needs no more; several must share one, or clients dance at every change of replica |
 //! | `identity.token` | `drop` | a backend that never sees the token can't leak it |
 //! | `headers.*.encoding` | `reject` | a value that two programs read differently is not an identity |
+//! | a client's header with `_` in its name | dropped | CGI, WSGI and their like can't tell `X_Account` from `X-Account`; nginx drops such names too |
 //! | `tls.unknown_sni` | `reject` | a client that asks for another name wants another server |
+//! | key exchange | X25519MLKEM768, then X25519, P-256, P-384 | what is recorded today must not be read by a quantum computer later; the first needs OpenSSL 3.5, which the build brings along unless it is told to use the system's (`OPENSSL_NO_VENDOR`) |
+//! | resumption of sessions | not on listeners that ask for client certificates | a resumed session keeps a certificate past its end and its revocation (CVE-2025-23419) |
+//! | `tls.ocsp_staple` | none | whoever renews it is not the gateway; what is stale or foreign makes clients refuse a good certificate, and is not shown |
 //! | `tls.min_version` | 1.2 | older versions have known breaks (RFC 8996) |
 //! | `store` | embedded | works without anything else; it forgets on restart, and says so by `replay_unprovable` |
 //! | `store.redis.timeout` | 100 ms | a request waits no longer for the store; a server that is late is not waited for again until it has answered |

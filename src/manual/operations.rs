@@ -83,7 +83,9 @@
 //! 30 days. A refused notice is answered 400; why stands in the log.
 //!
 //! **A list that may be out of date.** `tollgate_revocation_age_seconds` grows while a replica can't hear the store.
-//! Past `store.revocation_max_stale` routes with `revocation: required` answer 503, others go on by what they know.
+//! Past `store.revocation_max_stale` routes with `revocation: required` answer 503, others go on by what they know. A
+//! replica that could not read the list since its start knows nothing: every guarded route answers 503, and `/readyz`
+//! too, until Redis has answered once. So don't restart replicas while Redis is away.
 //! Redis needs nothing set up; a user with restricted rights needs `+hget +hmget +hset +hincrby +zadd +zscan
 //! +zremrangebyscore +publish +subscribe +eval +evalsha +time` on `~PREFIX*` and the channels `&PREFIX:*`.
 //!
@@ -95,6 +97,12 @@
 //! `dpop.nonce: required` and several replicas, give all of them one `server.dpop_nonce_key`: 32 random bytes or more. A
 //! new key costs every client one more round trip, and nothing else.
 //!
+//! **Stapling.** Let a timer fetch the response, `openssl ocsp -issuer ca.pem -cert edge.pem -url … -respout edge.ocsp`, and
+//! rename it into place: the change is seen. The chain must hold the certificate of the authority after the server's own.
+//! What is about another certificate, not signed by its authority, not good or not in its time is not stapled; `check` and
+//! the log say so.
+//!
 //! **Client certificates.** `crl` must hold a current list of every authority that issues certificates: where it is
-//! missing or out of date, every certificate of that authority is refused. A revocation acts on handshakes: a
-//! connection that stands keeps the certificate it was opened with, for as long as it lasts.
+//! missing or out of date, every certificate of that authority is refused. Where every authority's own issuer stands in
+//! `ca` and has its list there too (a root is its own issuer), authorities between are looked up as well; `check` names
+//! what lacks. A connection that stands keeps its certificate only as long as a handshake would accept it.

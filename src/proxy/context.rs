@@ -4,6 +4,7 @@ use super::generation::Generation;
 use super::ingress::Arrival;
 use super::lifeline::Lifeline;
 use super::tunnel::Tunnel;
+use crate::authn::replay::NotReplayed;
 use crate::clock::{Stopwatch, UnixTime};
 use crate::decision::{Denial, Endpoint, Permit, Reason};
 use crate::issuer::IssuerId;
@@ -68,6 +69,8 @@ pub(super) struct Attempt {
     body_limit: Option<u64>,
     /// What gives the claim back, as long as nothing was sent.
     pub(super) receipt: Option<Receipt>,
+    /// True where the request spends something one-time.
+    claimed: bool,
     /// The route and the issuer of the permit, for the record of a failure.
     route: RouteId,
     issuer: Option<IssuerId>,
@@ -106,6 +109,7 @@ impl Context {
             body: 0,
             body_limit: self.generation.snapshot.policy(permit.route()).and_then(|policy| policy.edge.limits.body),
             receipt: permit.freshness().and_then(|fresh| fresh.receipt().cloned()),
+            claimed: permit.freshness().is_some_and(NotReplayed::has_claimed),
             route: permit.route(),
             issuer: permit.issuer(),
         });
@@ -122,9 +126,9 @@ impl Context {
         }
     }
 
-    /// True when the request spent a one-time token.
+    /// True when the request spent a one-time token or proof, in the store or, on its loss, without it.
     pub(super) fn has_claim(&self) -> bool {
-        self.attempt.as_ref().is_some_and(|attempt| attempt.receipt.is_some())
+        self.attempt.as_ref().is_some_and(|attempt| attempt.claimed)
     }
 
     /// Begins an attempt, and says where to. Without a permit there is none.

@@ -42,7 +42,7 @@ impl Gateway {
         session: &mut ServerSession,
         context: &mut Context,
     ) -> Result<Result<StatusCode, Denial>> {
-        let arrival = context.arrival.insert(Arrival::of(session, &self.shared.listeners));
+        let arrival = context.arrival.insert(Arrival::of(session, &self.shared.listeners, context.time));
         let encrypted = arrival.transport.encrypted;
         if let Err(reason) = ingress::check_framing(session, self.shared.settings.max_header) {
             return Ok(Err(reason.into()));

@@ -27,7 +27,8 @@ impl Guard {
     /// Answers `CONNECT` over HTTP/2, which the engine would answer without an identifier and without a count.
     async fn refuse_connect(&self, session: &mut ServerSession) {
         let (request_id, watch) = (super::request_id::new(), Stopwatch::start());
-        let arrival = ingress::Arrival::of(session, &self.shared.listeners);
+        let now = self.shared.clock.now();
+        let arrival = ingress::Arrival::of(session, &self.shared.listeners, now);
         let to =
             respond::Addressee { request_id: request_id.as_str(), encrypted: arrival.transport.encrypted, also: &[] };
         let denial = Denial::new(Reason::MethodNotAllowed);

@@ -32,13 +32,13 @@ pub(super) struct Arrival {
 
 impl Arrival {
     /// What `session`'s connection told.
-    pub(super) fn of(session: &ServerSession, listeners: &[ListenerSettings]) -> Self {
+    pub(super) fn of(session: &ServerSession, listeners: &[ListenerSettings], now: UnixTime) -> Self {
         let peer = session.client_addr().and_then(|address| address.as_inet());
         let peer = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip().to_canonical());
         let tls = session.digest().and_then(|digest| digest.ssl_digest.as_ref());
         let handshake = tls.and_then(|tls| tls.extension.get::<Handshake>());
         let listener = handshake.and_then(|handshake| listeners.get(handshake.listener));
-        let presented = handshake.and_then(|handshake| handshake.client_certificate);
+        let presented = handshake.and_then(|handshake| handshake.client_certificate.as_ref()?.digest(now));
         let headers = &session.req_header().headers;
         let trusts = |address: IpAddr| listener.is_some_and(|listener| listener.trusted_proxies.contains(address));
         let Told { client, scheme, authority } = forwarded::believe(headers, peer, trusts);

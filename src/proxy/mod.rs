@@ -76,16 +76,6 @@ pub struct Shared {
     pub in_flight: InFlight,
     /// True once the process is about to end.
     pub draining: AtomicBool,
-    /// True once another process serves in its place.
-    pub handed_over: AtomicBool,
-}
-
-impl Shared {
-    /// Another process is about to serve in this one's place.
-    pub fn hand_over(&self) {
-        self.handed_over.store(true, Ordering::Release);
-        self.draining.store(true, Ordering::Release);
-    }
 }
 
 /// The gateway, as the engine sees it.
@@ -102,7 +92,7 @@ impl Gateway {
 
     /// Asks the one decision; a preflight needs none.
     async fn judge(&self, session: &ServerSession, context: &mut Context) -> Result<Judged, Denial> {
-        let arrival = context.arrival.insert(Arrival::of(session, &self.shared.listeners));
+        let arrival = context.arrival.insert(Arrival::of(session, &self.shared.listeners, context.time));
         if let Some(request_id) = arrival.request_id.take() {
             context.request_id = request_id;
         }
@@ -131,7 +121,7 @@ impl Gateway {
 
     /// Answers a request that is not forwarded, or whose forwarding failed.
     async fn refuse(&self, session: &mut ServerSession, context: &mut Context, denial: Denial) {
-        let arrival = context.arrival.get_or_insert_with(|| Arrival::of(session, &self.shared.listeners));
+        let arrival = context.arrival.get_or_insert_with(|| Arrival::of(session, &self.shared.listeners, context.time));
         let policy = denial.route.and_then(|route| context.generation.snapshot.policy(route));
         let also = crossing::on_refusal(policy, session.req_header());
         let encrypted = arrival.transport.encrypted;
@@ -147,7 +137,7 @@ impl Gateway {
         if let Err(reason) = ingress::check_framing(session, self.shared.settings.max_header) {
             return self.refuse(session, context, reason.into()).await;
         }
-        let arrival = context.arrival.insert(Arrival::of(session, &self.shared.listeners));
+        let arrival = context.arrival.insert(Arrival::of(session, &self.shared.listeners, context.time));
         let to = respond::Addressee {
             request_id: context.request_id.as_str(),
             encrypted: arrival.transport.encrypted,

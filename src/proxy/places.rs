@@ -50,6 +50,13 @@ impl Places {
     }
 }
 
+impl Places {
+    /// How many are taken.
+    pub(super) fn taken(&self) -> usize {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner).all
+    }
+}
+
 impl Place {
     /// The place in the form in which a stream carries it to its end.
     pub(super) fn into_tracer(self) -> Tracer {

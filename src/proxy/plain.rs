@@ -36,7 +36,7 @@ impl Redirector {
     /// Answers one request, and records it.
     async fn answer(&self, session: &mut ServerSession) {
         let (watch, time, request_id) = (Stopwatch::start(), self.shared.clock.now(), request_id::new());
-        let arrival = Arrival::of(session, &self.shared.listeners);
+        let arrival = Arrival::of(session, &self.shared.listeners, time);
         let to = Addressee { request_id: request_id.as_str(), encrypted: false, also: &[] };
         if healthz::is_asked(session.req_header())
             && ingress::check_framing(session, self.shared.settings.max_header).is_ok()

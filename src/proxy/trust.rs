@@ -3,6 +3,20 @@
 use std::fmt;
 use std::net::IpAddr;
 
+/// The networks nobody outside can have an address of (RFC 6890).
+const PRIVATE: [&str; 10] = [
+    "10.0.0.0/8",
+    "172.16.0.0/12",
+    "192.168.0.0/16",
+    "100.64.0.0/10",
+    "127.0.0.0/8",
+    "169.254.0.0/16",
+    "::1/128",
+    "fc00::/7",
+    "fe80::/10",
+    "fec0::/10",
+];
+
 /// The networks in which our own proxies stand.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TrustedProxies(Vec<Network>);
@@ -49,6 +63,20 @@ impl Network {
         let network = Self { address, prefix };
         let exact = prefix <= width(address) && network.leading(address) == bits(address);
         exact.then_some(network)
+    }
+
+    /// True when every address of its kind is in it.
+    #[must_use]
+    pub fn is_everybody(self) -> bool {
+        self.prefix == 0
+    }
+
+    /// True when it holds more public addresses than proxies of one owner have: over 256, or over one link with IPv6.
+    #[must_use]
+    pub fn is_wide(self) -> bool {
+        let narrow = if self.address.is_ipv4() { 24 } else { 64 };
+        let within = |private: Self| self.prefix >= private.prefix && private.contains(self.address);
+        self.prefix < narrow && !PRIVATE.into_iter().filter_map(Self::parse).any(within)
     }
 
     fn contains(self, peer: IpAddr) -> bool {
@@ -99,6 +127,18 @@ mod tests {
             assert!(contains(network, inside) && !contains(network, outside), "{network}");
         }
         assert!(!TrustedProxies::default().contains("127.0.0.1".parse().unwrap()));
+    }
+
+    #[test]
+    fn a_network_is_wide_that_reaches_beyond_private_addresses() {
+        let wide = |text: &str| Network::parse(text).unwrap().is_wide();
+        for text in ["8.0.0.0/6", "203.0.112.0/23", "0.0.0.0/1", "8.0.0.0/5", "2001:db8::/32", "2000::/3"] {
+            assert!(wide(text), "{text}");
+        }
+        for text in ["10.0.0.0/8", "172.16.0.0/12", "203.0.113.0/24", "198.51.100.7", "fc00::/7", "2001:db8::/64"] {
+            assert!(!wide(text), "{text}");
+        }
+        assert!(Network::parse("0.0.0.0/0").unwrap().is_everybody() && Network::parse("::/0").unwrap().is_everybody());
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! route table, but it is to the backend. So there is one form; what is not in it gets 400. The only repair is the
 //! case of hexadecimal digits (RFC 3986 §6.2.2.1), and the repaired bytes are both matched and forwarded.
 
+use std::borrow::Cow;
 use std::fmt;
 
 /// A path in canonical form: begins with `/`, holds only RFC 3986 §3.3 `pchar` and `/`, no empty segment but the
@@ -24,7 +25,7 @@ pub enum AmbiguousPath {
     /// A segment `.` or `..`, spelled in any way.
     #[error("has a dot segment")]
     DotSegment,
-    /// A matrix parameter: some servers cut a segment at `;`.
+    /// A matrix parameter, plain or escaped: some servers cut a segment at `;`.
     #[error("has a semicolon")]
     Semicolon,
     /// A byte outside RFC 3986 §3.3: backslash, control byte, raw non-ASCII, `#`, …
@@ -87,6 +88,27 @@ impl CanonicalPath {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// The path with every character plain that may stand plain (RFC 3986 §3.3: `@`, `:`, `*`, …). Escaped, those are
+    /// other bytes to whoever compares, and the same to whoever decodes first, as nearly every backend does. Borrowed
+    /// where nothing of the kind is escaped.
+    #[must_use]
+    pub fn plain(&self) -> Cow<'_, str> {
+        let mut plain = String::new();
+        let mut copied = 0;
+        for (at, _) in self.0.match_indices('%') {
+            if let Some(byte) = escape_value(&self.0.as_bytes()[at + 1..]).ok().filter(|byte| is_delimiter(*byte)) {
+                plain.push_str(&self.0[copied..at]);
+                plain.push(char::from(byte));
+                copied = at + 3;
+            }
+        }
+        if copied == 0 {
+            return Cow::Borrowed(&self.0);
+        }
+        plain.push_str(&self.0[copied..]);
+        Cow::Owned(plain)
+    }
 }
 
 impl fmt::Debug for CanonicalPath {
@@ -115,8 +137,8 @@ pub fn decode(part: &str) -> String {
 fn check_plain(byte: u8) -> Result<(), AmbiguousPath> {
     match byte {
         b';' => Err(AmbiguousPath::Semicolon),
-        b'/' | b':' | b'@' | b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b'=' => Ok(()),
-        _ if is_unreserved(byte) => Ok(()),
+        b'/' => Ok(()),
+        _ if is_unreserved(byte) || is_delimiter(byte) => Ok(()),
         _ => Err(AmbiguousPath::ForbiddenByte),
     }
 }
@@ -124,6 +146,8 @@ fn check_plain(byte: u8) -> Result<(), AmbiguousPath> {
 fn check_escape(value: u8, behind: &[u8]) -> Result<(), AmbiguousPath> {
     match value {
         b'/' | b'\\' => Err(AmbiguousPath::EscapedSlash),
+        // Whoever decodes it on the way makes a matrix parameter of it for whoever comes next.
+        b';' => Err(AmbiguousPath::Semicolon),
         0..=0x1f | 0x7f => Err(AmbiguousPath::EscapedControl),
         b'.' => Err(AmbiguousPath::DotSegment),
         b'%' if escape_value(behind).is_ok() => Err(AmbiguousPath::DoubleEscape),
@@ -152,6 +176,11 @@ pub(super) fn escape_value(digits: &[u8]) -> Result<u8, AmbiguousPath> {
         (Some(high), Some(low)) => u8::try_from(high * 16 + low).map_err(|_| AmbiguousPath::BrokenEscape),
         _ => Err(AmbiguousPath::BrokenEscape),
     }
+}
+
+/// What RFC 3986 §3.3 lets stand in a segment plain or escaped, with one meaning for most. `;` is refused before.
+fn is_delimiter(byte: u8) -> bool {
+    matches!(byte, b':' | b'@' | b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b'=')
 }
 
 /// RFC 3986 §2.3.
@@ -202,6 +231,8 @@ mod tests {
             ("/a%2eb", DotSegment),
             ("/..;/x", Semicolon),
             ("/a;x=1", Semicolon),
+            ("/..%3B/x", Semicolon),
+            ("/a%3bx=1", Semicolon),
             ("/a\\b", ForbiddenByte),
             ("/a b", ForbiddenByte),
             ("/a\tb", ForbiddenByte),
@@ -228,6 +259,18 @@ mod tests {
         for (path, fault) in tricks {
             assert_eq!(parse(path), Err(fault), "{path}");
         }
+    }
+
+    #[test]
+    fn what_may_stand_plain_is_plain_in_the_plain_form_alone() {
+        let plain = |raw: &str| CanonicalPath::parse(raw.as_bytes()).unwrap().plain().into_owned();
+        assert_eq!(plain("/users/%40me"), "/users/@me");
+        assert_eq!(plain("/%21%24%26%27%28%29%2a%2B%2C%3D%3A%40"), "/!$&'()*+,=:@");
+        assert_eq!(plain("/a%3Ab%20c%3a/%40"), "/a:b%20c:/@");
+        for same in ["/", "/a:b", "/%20%3C%3F%25", "/caf%C3%A9", "/100%25"] {
+            assert_eq!(plain(same), same);
+        }
+        assert_eq!(parse("/users/%40me").as_deref(), Ok("/users/%40me"), "forwarded as it came");
     }
 
     #[test]

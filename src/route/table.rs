@@ -7,6 +7,7 @@
 use super::RouteId;
 use crate::request::{CanonicalPath, Host};
 use http::Method;
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 
 /// A path pattern: literals, `{name}` for one segment, `{*rest}` at the end for one or more.
@@ -30,6 +31,9 @@ pub enum PatternError {
     /// Two parameters share a name.
     #[error("two parameters are called {0}")]
     DuplicateParameter(String),
+    /// A literal segment escapes what may stand plain: `/%40me` would be another path than `/@me`, and the same place.
+    #[error("escapes a character that may stand plain, such as `%40` for `@`")]
+    Escaped,
     /// A literal segment that no canonical path can equal.
     #[error("can never match, for the path {0}")]
     NotCanonical(#[from] crate::request::AmbiguousPath),
@@ -67,6 +71,9 @@ impl Pattern {
         let canonical = CanonicalPath::parse(literal.as_bytes())?;
         if canonical.as_str() != literal {
             return Err(PatternError::NotCanonical(crate::request::AmbiguousPath::NeedlessEscape));
+        }
+        if canonical.plain() != literal {
+            return Err(PatternError::Escaped);
         }
         Ok(Self { source: source.to_owned(), shape, names })
     }
@@ -229,12 +236,22 @@ pub enum Routed {
     WrongMethod(Vec<Method>),
     /// Nothing matches.
     Nowhere,
+    /// The path leads to two places: one as it is written, another once `%40` is read as `@`, as most backends do.
+    Ambiguous,
 }
 
 impl RouteTable {
     /// Finds the route of a request.
     #[must_use]
     pub fn find(&self, host: &Host, path: &CanonicalPath, method: &Method) -> Routed {
+        let found = self.look_up(host, path.as_str(), method);
+        match path.plain() {
+            Cow::Owned(plain) if self.look_up(host, &plain, method) != found => Routed::Ambiguous,
+            _ => found,
+        }
+    }
+
+    fn look_up(&self, host: &Host, path: &str, method: &Method) -> Routed {
         let search = |table: &matchit::Router<Vec<Entry>>| find_in(table, path, method);
         let exact = self.tables.get(host.as_str()).and_then(search);
         // Most hosts are named in full: the text for the other tables is made when it is needed.
@@ -258,8 +275,8 @@ fn wildcard(host: &Host) -> Option<String> {
     host.as_str().split_once('.').map(|(_, parent)| format!("*.{parent}"))
 }
 
-fn find_in(table: &matchit::Router<Vec<Entry>>, path: &CanonicalPath, method: &Method) -> Option<Routed> {
-    let found = table.at(path.as_str()).ok()?;
+fn find_in(table: &matchit::Router<Vec<Entry>>, path: &str, method: &Method) -> Option<Routed> {
+    let found = table.at(path).ok()?;
     let exact = found.value.iter().find(|entry| entry.methods.contains(method));
     let Some(entry) = exact.or_else(|| found.value.iter().find(|entry| entry.methods.is_empty())) else {
         let mut allow: Vec<Method> = found.value.iter().flat_map(|entry| entry.methods.iter().cloned()).collect();
@@ -333,6 +350,31 @@ mod tests {
     }
 
     #[test]
+    fn a_path_that_leads_elsewhere_once_it_is_decoded_leads_nowhere() {
+        let table = table(&[
+            rule(&[], "/users/{id}", &[]),
+            rule(&[], "/users/@me", &[]),
+            rule(&[], "/v1/{*rest}", &[]),
+            rule(&[], "/v1/orders:purge", &[Method::POST]),
+            rule(&["a.test"], "/x:y", &[]),
+        ]);
+        let find = |path: &str, method: &Method| {
+            table.find(&Host::parse("a.test").unwrap(), &CanonicalPath::parse(path.as_bytes()).unwrap(), method)
+        };
+        for path in ["/users/%40me", "/v1/orders%3Apurge", "/v1/orders%3apurge", "/x%3Ay"] {
+            assert_eq!(find(path, &Method::POST), Routed::Ambiguous, "{path}");
+        }
+        assert_eq!(find("/v1/orders%3Apurge", &Method::GET), Routed::Ambiguous, "an odd method is no way round it");
+        let to = |route: usize, name: &str, value: &str| {
+            Routed::To(RouteId::new(route), vec![(name.to_owned(), value.to_owned())])
+        };
+        assert_eq!(find("/users/alice%40example.com", &Method::GET), to(0, "id", "alice@example.com"));
+        assert_eq!(find("/users/alice@example.com", &Method::GET), to(0, "id", "alice@example.com"));
+        assert_eq!(find("/v1/a%3Ab/%2A", &Method::GET), to(2, "rest", "a:b/*"));
+        assert_eq!(find("/nowhere/%40", &Method::GET), Routed::Nowhere);
+    }
+
+    #[test]
     fn parameters_are_decoded_for_conditions() {
         let table = table(&[rule(&[], "/files/{*rest}", &[])]);
         let path = CanonicalPath::parse("/files/a/caf%C3%A9".as_bytes()).unwrap();
@@ -356,6 +398,8 @@ mod tests {
             "/%61",
             "/a;b",
             "/%c3%a9",
+            "/users/%40me",
+            "/v1/orders%3Apurge",
             "/{1a}",
         ] {
             assert!(Pattern::parse(bad).is_err(), "{bad}");

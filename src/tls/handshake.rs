@@ -1,7 +1,8 @@
 //! The handshake: which certificate answers, and what the request later learns of its connection.
 
-use super::client_certificates::{self, ClientCertificates};
-use super::{Certificate, CertificateTable, TlsSettings, TlsVersion, UnknownSni};
+use super::client_certificates::ClientCertificates;
+use super::presented::PresentedCertificate;
+use super::{Certificate, CertificateTable, OcspStaple, TlsSettings, TlsVersion, UnknownSni};
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use openssl::error::ErrorStack;
@@ -19,8 +20,8 @@ pub struct Handshake {
     pub listener: usize,
     /// The server name the client asked for (RFC 6066 §3), lower-case, without a trailing dot.
     pub server_name: Option<Arc<str>>,
-    /// SHA-256 of the client's certificate, where the listener asks for one and it was verified.
-    pub client_certificate: Option<[u8; 32]>,
+    /// The client's certificate, where the listener asks for one and it was verified.
+    pub client_certificate: Option<Arc<PresentedCertificate>>,
 }
 
 /// How a handshake ended, as counted in `tollgate_tls_handshakes_total`.
@@ -58,6 +59,7 @@ pub struct Terms {
     certificates: CertificateTable,
     unknown_sni: UnknownSni,
     clients: Option<Arc<ClientCertificates>>,
+    staple: Option<Arc<OcspStaple>>,
 }
 
 impl Terms {
@@ -68,7 +70,13 @@ impl Terms {
             certificates: CertificateTable::new(settings.certificates.clone()),
             unknown_sni: settings.unknown_sni,
             clients: settings.client_certificates.clone(),
+            staple: settings.ocsp_staple.clone(),
         }
+    }
+
+    /// What clients must show; `None`: they are not asked for a certificate.
+    pub(super) fn clients(&self) -> Option<&ClientCertificates> {
+        self.clients.as_deref()
     }
 
     /// The terms of `settings` for a listener that began with these. Whether clients are asked for a certificate can't
@@ -110,6 +118,12 @@ pub fn listener(
     Ok((engine, terms))
 }
 
+/// The key exchange that stays secret even should somebody break X25519 with a quantum computer later (RFC 9794's hybrid
+/// of ML-KEM-768 and X25519).
+const HYBRID_GROUP: &str = "X25519MLKEM768";
+/// The others, as Mozilla's intermediate profile has them.
+const GROUPS: &str = "X25519:P-256:P-384";
+
 /// Narrows the engine's base, which is Mozilla's intermediate profile: TLS 1.2 and 1.3, forward secrecy, AEAD.
 fn restrict(engine: &mut EngineSettings, min_version: TlsVersion) -> Result<(), ErrorStack> {
     engine.set_min_proto_version(Some(match min_version {
@@ -118,6 +132,12 @@ fn restrict(engine: &mut EngineSettings, min_version: TlsVersion) -> Result<(), 
     }))?;
     // Renegotiation lets a client make the server work without end, and nobody needs it.
     engine.set_options(SslOptions::NO_RENEGOTIATION | SslOptions::NO_COMPRESSION);
+    // All ciphers are good; clients that put ChaCha20 first have no hardware for AES, and get it.
+    engine.set_options(SslOptions::CIPHER_SERVER_PREFERENCE | SslOptions::PRIORITIZE_CHACHA);
+    // An OpenSSL before 3.5 does not know the first of them.
+    engine.set_groups_list(&format!("{HYBRID_GROUP}:{GROUPS}")).or_else(|_| engine.set_groups_list(GROUPS))?;
+    // Whether there is anything to show is said by the choice of the certificate.
+    engine.set_status_callback(|ssl| Ok(ssl.ocsp_status().is_some()))?;
     // Without a context a resumption attempt becomes fatal as soon as client certificates are asked.
     engine.set_session_id_context(b"tollgate")
 }
@@ -150,7 +170,10 @@ impl TlsAccept for Chooser {
             return;
         };
         let believed = terms.clients.as_ref().map_or(Ok(()), |clients| clients.believe(ssl));
-        if believed.and_then(|()| present(ssl, &certificate)).is_err() {
+        let staple = terms.staple.as_ref().and_then(|staple| staple.of(&certificate));
+        let shown = believed.and_then(|()| present(ssl, &certificate));
+        let stapled = shown.and_then(|()| staple.map_or(Ok(()), |staple| ssl.set_ocsp_status(staple)));
+        if stapled.is_err() {
             (self.on_handshake)("none", HandshakeResult::Failed);
         }
     }
@@ -160,7 +183,8 @@ impl TlsAccept for Chooser {
         let canonical = |name: &str| Arc::from(name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase());
         let server_name = ssl.servername(NameType::HOST_NAME).map(canonical);
         let asked = self.terms.load().clients.is_some();
-        let client_certificate = asked.then(|| client_certificates::verified_digest(ssl)).flatten();
+        let presented = asked.then(|| PresentedCertificate::of(ssl, &self.terms)).flatten();
+        let client_certificate = presented.map(Arc::new);
         Some(Arc::new(Handshake { listener: self.listener, server_name, client_certificate }))
     }
 }

@@ -37,10 +37,26 @@ impl Authority {
         Self { certificate: builder.build(), key }
     }
 
+    /// An authority that this one vouches for.
+    pub fn subordinate(&self, name: &str) -> Self {
+        let key = new_key();
+        let mut builder = begin(&common_name(name), self.certificate.subject_name(), &key);
+        builder.append_extension(BasicConstraints::new().critical().ca().build().unwrap()).unwrap();
+        builder.append_extension(KeyUsage::new().critical().key_cert_sign().crl_sign().build().unwrap()).unwrap();
+        builder.sign(&self.key, MessageDigest::sha256()).unwrap();
+        Self { certificate: builder.build(), key }
+    }
+
     /// A server certificate for `names`: host names, wildcards or IP addresses. The first is also its subject.
     pub fn issue(&self, names: &[&str]) -> (X509, PKey<Private>) {
+        self.issue_until(names, &Asn1Time::days_from_now(1).unwrap())
+    }
+
+    /// The same, which ends at a moment.
+    pub fn issue_until(&self, names: &[&str], end: &Asn1Time) -> (X509, PKey<Private>) {
         let key = new_key();
         let mut builder = begin(&common_name(names[0]), self.certificate.subject_name(), &key);
+        builder.set_not_after(end).unwrap();
         let mut alternatives = SubjectAlternativeName::new();
         for name in names {
             if name.parse::<std::net::IpAddr>().is_ok() {

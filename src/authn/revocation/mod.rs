@@ -43,7 +43,7 @@ const NEVER: i64 = i64::MIN;
 pub enum RevocationPolicy {
     /// Refuses with 503 once the list is older than `store.revocation_max_stale`.
     Required,
-    /// Goes by the list as last known, however old.
+    /// Goes by the list as last known, however old. One that was never had is not known: until then it refuses too.
     LastKnown,
 }
 
@@ -79,6 +79,9 @@ pub enum RevocationRefusal {
     /// The list is too old to say, and the route insists.
     #[error("the list of revocations is too old to say")]
     Stale,
+    /// The list could not be had yet, so that there is none to go by.
+    #[error("the list of revocations could not be had yet")]
+    NeverHad,
 }
 
 /// Why a revocation, or its taking back, was not kept.
@@ -165,10 +168,11 @@ impl Revocations {
         if let Some((kind, id)) = self.find(token.claims(), profile, now) {
             return Err(RevocationRefusal::Revoked { kind, id });
         }
-        if policy == RevocationPolicy::Required && self.is_stale(now) {
-            return Err(RevocationRefusal::Stale);
+        match self.age(now) {
+            None => Err(RevocationRefusal::NeverHad),
+            Some(age) if policy == RevocationPolicy::Required && age > self.max_stale => Err(RevocationRefusal::Stale),
+            Some(_) => Ok(()),
         }
-        Ok(())
     }
 
     /// The revocation that concerns these claims.

@@ -9,10 +9,7 @@ use crate::config::schema::listeners::{
 use crate::config::schema::value::FilePath;
 use crate::config::site::Site;
 use crate::proxy::{Network, TrustedProxies};
-use crate::tls::{ClientCertificateMode, ClientCertificates};
-use openssl::asn1::Asn1Time;
-use openssl::x509::X509Crl;
-use std::path::PathBuf;
+use crate::tls::{ClientCertificateMode, ClientCertificates, RevocationLists};
 use std::sync::Arc;
 
 /// The largest file of revoked certificates.
@@ -40,7 +37,16 @@ pub fn certificates(
     };
     let authorities = certificates::stack(ca, &site.key("ca"), bench);
     let crl = written.crl.as_ref().and_then(|path| revocations(path, &site.key("crl"), bench));
-    match ClientCertificates::new(mode, authorities?, crl.as_deref()) {
+    let authorities = authorities?;
+    if let Some(authority) = crl.as_ref().and_then(|lists| lists.lacks(&authorities)) {
+        let name = authority.issuer_name().entries().last().and_then(|entry| entry.data().to_string().ok());
+        let weakness = format!(
+            "lacks the list of `{}`, or `ca` its certificate: an authority that it has revoked is still believed",
+            name.unwrap_or_default()
+        );
+        bench.warn(&site.key("crl"), weakness);
+    }
+    match ClientCertificates::new(mode, authorities, crl.as_ref()) {
         Ok(clients) => Some(Arc::new(clients)),
         Err(error) => {
             bench.faults.push(site, error.to_string(), "name PEM files with certificates and with their lists");
@@ -59,20 +65,18 @@ fn unused(written: &Written, site: &Site, bench: &mut Workbench<'_>) {
     }
 }
 
-/// Where the lists of revoked certificates stand; `None` after a fault.
-fn revocations(path: &FilePath, site: &Site, bench: &mut Workbench<'_>) -> Option<PathBuf> {
+/// The lists of revoked certificates; `None` after a fault.
+fn revocations(path: &FilePath, site: &Site, bench: &mut Workbench<'_>) -> Option<RevocationLists> {
     let pem = bench.file(path.as_str(), MAX_CRL, site)?;
-    let Ok(list) = X509Crl::from_pem(&pem) else {
+    let Some(lists) = RevocationLists::read(files::locate(path.as_str(), site), pem) else {
         let problem = format!("names {path}, which holds no readable list of revoked certificates");
         bench.faults.push(site, problem, "name a PEM file with a CRL of each authority");
         return None;
     };
-    let now = Asn1Time::from_unix(SystemClock.now().as_seconds()).ok();
-    let ended = now.zip(list.next_update()).is_some_and(|(now, end)| *end < now);
-    if ended {
-        bench.warn(site, "is out of date: every client certificate is refused until it is renewed");
+    if lists.has_ended(SystemClock.now().as_seconds()) {
+        bench.warn(site, "is out of date: client certificates are refused until it is renewed");
     }
-    Some(files::locate(path.as_str(), site))
+    Some(lists)
 }
 
 /// The proxies that are believed, and whether they tell certificates; `None` after a fault.
@@ -94,9 +98,23 @@ pub fn proxies(listener: &Listener, site: &Site, bench: &mut Workbench<'_>) -> O
     let mut networks = Vec::new();
     for (index, written) in list.iter() {
         let network = Network::parse(written.as_str());
-        if network.is_none() {
-            let remedy = "write an address and a prefix that covers it, such as `10.0.0.0/8`";
-            bench.faults.push(&place.index(index), "is no network", remedy);
+        let place = place.index(index);
+        match network {
+            None => {
+                let remedy = "write an address and a prefix that covers it, such as `10.0.0.0/8`";
+                bench.faults.push(&place, "is no network", remedy);
+            }
+            Some(network) if network.is_everybody() => {
+                let remedy = "write the networks of the proxies, such as `10.0.0.0/8`";
+                bench.faults.push(&place, "believes everybody, who could then claim to be anybody", remedy);
+            }
+            Some(network) if network.is_wide() => {
+                bench.warn(
+                    &place,
+                    "reaches beyond private networks: whoever has an address there can claim to be anybody",
+                );
+            }
+            Some(_) => {}
         }
         networks.push(network);
     }

@@ -87,7 +87,8 @@ fn header(name: &HeaderName, source: &HeaderSource, site: &Site, faults: &mut Fa
 
 fn header_is_sound(name: &HeaderName, site: &Site, faults: &mut Faults) -> bool {
     let folded = fold(name.as_str());
-    if RESERVED.contains(&&*folded) {
+    // `Proxy` is no header at all, but CGI makes `HTTP_PROXY` of it.
+    if RESERVED.contains(&&*folded) || folded == "proxy" {
         faults.push(site, "is a header of the protocol or of the gateway itself", "choose a name such as `X-User-Id`");
     } else if Firewall::is_credential(name.as_str()) {
         faults.push(

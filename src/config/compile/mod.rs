@@ -38,6 +38,7 @@ use super::warning::Warning;
 use crate::issuer::Registry;
 use crate::secret::Secret;
 use names::Names;
+use std::path::Path;
 
 /// What every file of this directory works with.
 struct Workbench<'e> {
@@ -50,6 +51,7 @@ struct Workbench<'e> {
 impl Workbench<'_> {
     /// The content of the file `name`; `None` after a fault at `site`.
     fn file(&mut self, name: &str, limit: usize, site: &Site) -> Option<Vec<u8>> {
+        self.warn_of_writers(&files::locate(name, site), site);
         files::read(name, limit, site, self.inputs, self.faults)
     }
 
@@ -66,10 +68,17 @@ impl Workbench<'_> {
     }
 
     fn warn_of_readers(&mut self, reference: &SecretRef, site: &Site) {
-        if let SecretRef::File(path) = reference
-            && files::is_open_to_all(&files::locate(path, site))
-        {
+        let SecretRef::File(path) = reference else { return };
+        let path = files::locate(path, site);
+        if files::is_open_to_all(&path) {
             self.warn(site, "names a file that every user of this machine may read");
+        }
+        self.warn_of_writers(&path, site);
+    }
+
+    fn warn_of_writers(&mut self, path: &Path, site: &Site) {
+        if files::is_writable_by_all(path) {
+            self.warn(site, "names a file that every user of this machine may write");
         }
     }
 

@@ -1,14 +1,14 @@
 //! The last good key set on disk, so that a cold start works while the issuer is down.
 //!
 //! The file is believed as little as the wire: it is read through the same parser, must belong to the same source, and
-//! its age counts towards `max_stale`. Whoever can write it could plant a key, so a file that others may write is
-//! refused.
+//! its age counts towards `max_stale`. Whoever can write it could plant a key, so a file that others may write, or that
+//! belongs to somebody else, is refused.
 
 use crate::clock::UnixTime;
 use crate::issuer::metadata::MAX_DOCUMENT;
 use crate::jose::json;
 use serde_json::{Value, json};
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -36,6 +36,8 @@ pub(super) enum SnapshotError {
     NoFile,
     #[error("others than its owner may write it")]
     Writable,
+    #[error("it, or the link that leads to it, belongs to another user")]
+    Foreign,
     #[error("it is too large")]
     TooLarge,
     #[error("it is no snapshot")]
@@ -46,6 +48,16 @@ pub(super) enum SnapshotError {
 
 /// Reads the snapshot of `source`; `None` where there is no file yet.
 pub(super) fn load(path: &Path, source: &str) -> Result<Option<Saved>, SnapshotError> {
+    load_for(path, source, process_owner()?)
+}
+
+/// As [`load`], for a process of this user.
+fn load_for(path: &Path, source: &str, user: u32) -> Result<Option<Saved>, SnapshotError> {
+    let is_foreign = |metadata: &Metadata| metadata.uid() != 0 && metadata.uid() != user;
+    // In a directory where others may write, the name itself can be theirs.
+    if fs::symlink_metadata(path).is_ok_and(|link| is_foreign(&link)) {
+        return Err(SnapshotError::Foreign);
+    }
     let file = match File::open(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         opened => opened?,
@@ -53,6 +65,9 @@ pub(super) fn load(path: &Path, source: &str) -> Result<Option<Saved>, SnapshotE
     let metadata = file.metadata()?;
     if !metadata.is_file() {
         return Err(SnapshotError::NoFile);
+    }
+    if is_foreign(&metadata) {
+        return Err(SnapshotError::Foreign);
     }
     if metadata.mode() & WRITABLE_BY_OTHERS != 0 {
         return Err(SnapshotError::Writable);
@@ -63,6 +78,11 @@ pub(super) fn load(path: &Path, source: &str) -> Result<Option<Saved>, SnapshotE
     let mut bytes = Vec::new();
     file.take(MAX_FILE).read_to_end(&mut bytes)?;
     parse(&bytes, source).map(Some)
+}
+
+/// The user this process acts as.
+fn process_owner() -> io::Result<u32> {
+    fs::metadata("/proc/self").map(|metadata| metadata.uid())
 }
 
 fn parse(bytes: &[u8], source: &str) -> Result<Saved, SnapshotError> {
@@ -146,6 +166,28 @@ mod tests {
         save(&path, SOURCE, UnixTime::default(), b"{}").unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o620)).unwrap();
         assert!(matches!(load(&path, SOURCE), Err(SnapshotError::Writable)));
+    }
+
+    #[test]
+    fn a_snapshot_of_another_user_is_refused() {
+        let (directory, path) = directory();
+        save(&path, SOURCE, UnixTime::default(), b"{}").unwrap();
+        let us = process_owner().unwrap();
+        assert!(load_for(&path, SOURCE, us).unwrap().is_some());
+        // What belongs to root is believed by everybody; as another user it is that user's own that is foreign.
+        let owned = fs::metadata(&path).unwrap().uid();
+        assert_eq!(load_for(&path, SOURCE, us + 1).is_ok(), owned == 0);
+        if us == 0 {
+            std::os::unix::fs::chown(&path, Some(12_345), None).unwrap();
+            assert!(matches!(load(&path, SOURCE), Err(SnapshotError::Foreign)));
+            assert!(load_for(&path, SOURCE, 12_345).unwrap().is_some());
+            let link = directory.path().join("link");
+            std::os::unix::fs::chown(&path, Some(0), None).unwrap();
+            std::os::unix::fs::symlink(&path, &link).unwrap();
+            assert!(load(&link, SOURCE).unwrap().is_some());
+            std::os::unix::fs::lchown(&link, Some(12_345), None).unwrap();
+            assert!(matches!(load(&link, SOURCE), Err(SnapshotError::Foreign)));
+        }
     }
 
     #[test]

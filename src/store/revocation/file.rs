@@ -15,7 +15,7 @@ use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -144,9 +144,12 @@ impl Shared {
     fn write_anew(&self, changes: &[Change]) -> io::Result<Size> {
         let kept = still_needed(changes, self.clock.now());
         let new = beside(&self.path, ".new");
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(MODE).open(&new)?;
-        // The mode of an existing file is what it was.
-        file.set_permissions(fs::Permissions::from_mode(MODE))?;
+        // A leftover of a process that died, or a link planted to lead the write elsewhere.
+        match fs::remove_file(&new) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(MODE).open(&new)?;
         file.write_all(lines(&kept).as_bytes())?;
         file.sync_all()?;
         fs::rename(&new, &self.path)?;
@@ -212,6 +215,7 @@ fn load(path: &Path) -> Result<Content, RevocationFileError> {
 mod tests {
     use super::super::{Revocation, RevocationId, Target};
     use super::*;
+    use std::os::unix::fs::PermissionsExt as _;
     use std::sync::atomic::{AtomicI64, Ordering};
     use tempfile::TempDir;
 
@@ -361,5 +365,20 @@ mod tests {
         fs::remove_dir_all(place.directory.path()).unwrap();
         assert_eq!(file.append(&[revoked(1)]).await, Err(StoreError::Refused));
         assert!(place.open().is_err());
+    }
+
+    #[test]
+    fn a_link_planted_beside_the_file_leads_nothing_elsewhere() {
+        let place = Place::new();
+        let (victim, planted) = (place.directory.path().join("victim"), place.directory.path().join("revocations.new"));
+        fs::write(&victim, "precious").unwrap();
+        fs::set_permissions(&victim, fs::Permissions::from_mode(0o644)).unwrap();
+        std::os::unix::fs::symlink(&victim, &planted).unwrap();
+        let file = place.open().unwrap();
+        file.shared.rewrite(&[]).unwrap();
+        assert_eq!(fs::read_to_string(&victim).unwrap(), "precious");
+        assert_eq!(fs::metadata(&victim).unwrap().permissions().mode() & 0o777, 0o644);
+        assert!(fs::symlink_metadata(place.path()).unwrap().is_file() && !planted.exists());
+        assert_eq!(place.mode(), MODE);
     }
 }
