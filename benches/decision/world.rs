@@ -13,8 +13,8 @@ use tollgate::authn::{
 };
 use tollgate::clock::UnixTime;
 use tollgate::decision::{
-    Access, Edge, Endpoint, Endpoints, Guard, Memory, Permit, Reason, Recollection, RoutePolicy, Scopes, Snapshot,
-    Trace, UpstreamId, decide,
+    Access, Edge, Endpoint, Endpoints, Guard, Memory, Mode, Permit, Reason, Recollection, RoutePolicy, Scopes,
+    Snapshot, Trace, UpstreamId, decide,
 };
 use tollgate::identity::{Encoding, Firewall, Format, HeaderRule, IdentityPlan, TokenHandling};
 use tollgate::issuer::{AcceptedTypes, Form, IssuerId, IssuerProfile, KeyRing, Registry, TokenContract};
@@ -256,6 +256,7 @@ fn guard(believed: &[IssuerId], replay: ReplayMode) -> Guard {
         dpop: Some(DpopPolicy::default()),
         step_up: None,
         replay,
+        mode: Mode::Enforce,
         on_loss: OnLoss::Closed,
         revocation: RevocationPolicy::default_with(replay),
     }

@@ -35,7 +35,7 @@ impl Guard {
         // A client that does not read the answer does without it.
         let _ = respond::refuse(session, &denial, to).await;
         let line = b"CONNECT * HTTP/2";
-        record::faulty_head(&self.shared, &request_id, arrival.client, line, denial.reason, watch.elapsed());
+        record::faulty_head(&self.shared, &request_id, arrival.client, line, denial.reason, watch.elapsed()).await;
     }
 }
 

@@ -4,6 +4,7 @@
 //! work. A request is decided once, in `request_filter`, and forwarded only under the permit it got there.
 
 mod arrivals;
+mod audit;
 mod context;
 mod crossing;
 mod door;
@@ -13,6 +14,7 @@ mod failure;
 mod generation;
 mod grpc;
 mod guard;
+mod handshakes;
 mod hasty;
 mod healthz;
 mod ingress;
@@ -37,7 +39,7 @@ pub use trust::{Network, TrustedProxies};
 use crate::clock::Clock;
 use crate::decision::{Denial, Memory, Permit, Preflight, Reason, Recollection, Trace, decide, preflight};
 use crate::route::RouteId;
-use crate::telemetry::Metrics;
+use crate::telemetry::{Audit, Metrics};
 use crate::upstream::Pool;
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
@@ -68,6 +70,8 @@ pub struct Shared {
     pub metrics: Arc<Metrics>,
     /// The source of `now`.
     pub clock: Arc<dyn Clock>,
+    /// The audit log, where there is one.
+    pub audit: Option<Arc<Audit>>,
     /// The limits of the server.
     pub settings: ServerSettings,
     /// The listeners, in the order in which handshakes number them.
@@ -91,7 +95,7 @@ impl Gateway {
     }
 
     /// Asks the one decision; a preflight needs none.
-    async fn judge(&self, session: &ServerSession, context: &mut Context) -> Result<Judged, Denial> {
+    async fn judge(&self, session: &ServerSession, context: &mut Context, trace: &mut Trace) -> Result<Judged, Denial> {
         let arrival = context.arrival.insert(Arrival::of(session, &self.shared.listeners, context.time));
         if let Some(request_id) = arrival.request_id.take() {
             context.request_id = request_id;
@@ -99,7 +103,7 @@ impl Gateway {
         ingress::check_framing(session, self.shared.settings.max_header)?;
         let facts = arrival.facts(session.req_header(), context.time)?;
         let (snapshot, memory) = (&context.generation.snapshot, Memory::Live(&self.shared.memory));
-        let (observer, trace) = (&*self.shared.metrics, &mut Trace::off());
+        let observer = &*self.shared.metrics;
         match preflight(snapshot, memory, &facts, observer, trace).await {
             Some(answered) => answered.map(Judged::Preflight),
             None => {
@@ -238,8 +242,10 @@ impl ProxyHttp for Gateway {
             }
             return Ok(true);
         }
-        let judged = self.judge(session.as_downstream(), context).await;
+        let mut trace = self.trace();
+        let judged = self.judge(session.as_downstream(), context, &mut trace).await;
         record::decision(context, &judged);
+        self.audit(session.req_header(), context, &judged, &trace).await;
         match judged {
             Ok(Judged::Permit(permit)) => {
                 context.permit(permit);
@@ -317,7 +323,7 @@ impl ProxyHttp for Gateway {
     ) -> Result<()> {
         Self::record_upstream_answer(context);
         context.target_answered();
-        tunnel::answered(response, context);
+        tunnel::answered(session.req_header(), response, context, &self.shared);
         egress::finish(response, session.req_header(), context)
     }
 
