@@ -174,7 +174,6 @@ impl App {
             listeners: settings.listeners.clone(),
             in_flight: InFlight::default(),
             draining: AtomicBool::new(false),
-            handed_over: AtomicBool::new(false),
         });
         let (reloads, waiting) = Reloads::new();
         let now = clock.now();

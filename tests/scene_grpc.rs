@@ -20,6 +20,7 @@ impl Scene {
         let server = Script::serve("grpc_peer.py", &["serve", &address.port().to_string()]);
         let config = Config::new()
             .issuer(&issuer)
+            .store("embedded: {}\nrevocations_file: revoked.list")
             .upstream_yaml(&format!(
                 "name: calls\nendpoints: [\"http://{address}\"]\nprotocol: http2\ntimeouts: {{ read: 1s }}"
             ))
@@ -127,4 +128,16 @@ fn a_stream_ends_with_its_token() {
     assert!(last["code"].is_string() && last["code"] != "OK", "{last}");
     assert!(unix_now() >= end, "cut before its time");
     until("it is counted no more", || (open() < 0.5).then_some(()));
+}
+
+#[test]
+fn a_stream_ends_when_its_token_is_revoked() {
+    let scene = Scene::new();
+    let (token, expires_at) = scene.issuer.token_with_id("dead");
+    let mut call = scene.call("Hold", &token);
+    assert_eq!(call.hear(), json!({ "message": "a" }));
+    scene.gateway.admin().revoke("corp", "dead", expires_at);
+    let last = call.hear();
+    assert!(last["code"].is_string() && last["code"] != "OK", "{last}");
+    assert!(unix_now() < expires_at, "cut because it was revoked");
 }

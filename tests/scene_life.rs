@@ -16,7 +16,6 @@ use std::thread;
 use std::time::Duration;
 
 use common::{Config, Gateway, HOST, Issuer, Process, Redis, Reply, Upstream, nss_wrapper, until};
-use serde_json::json;
 
 const HEALTH: &str = "/.tollgate/healthz";
 
@@ -206,16 +205,8 @@ fn what_is_revoked_on_either_side_of_an_upgrade_is_revoked_on_both() {
     let (issuer, upstream) = (issuer(), Upstream::start());
     let config = config(&issuer, &upstream).store("embedded: {}\nrevocations_file: revoked.list");
     let mut gateway = config.block(&server("drain_delay: 0s")).start();
-    let expires_at = issuer.claims("alice")["exp"].clone();
-    let revoke = |gateway: &Gateway, id: &str| {
-        let revocation = json!({ "issuer": "corp", "jti": id, "expires_at": expires_at });
-        assert_eq!(gateway.admin().post("/api/revocations", &revocation).status, 201);
-    };
-    let token = |id: &str| {
-        let mut claims = issuer.claims("alice");
-        claims["jti"] = json!(id);
-        issuer.sign(&claims)
-    };
+    let token = |id: &str| issuer.token_with_id(id).0;
+    let revoke = |gateway: &Gateway, id: &str| gateway.admin().revoke("corp", id, issuer.token_with_id(id).1);
     let get = |gateway: &Gateway, id: &str| gateway.client().get("/again", Some(&token(id))).status;
     let mut kept: Vec<_> = (0..60).map(|_| gateway.client().connect().unwrap()).collect();
     revoke(&gateway, "before");

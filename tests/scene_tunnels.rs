@@ -31,6 +31,7 @@ fn gateway(issuer: &Issuer, upstream: SocketAddr) -> Gateway {
     };
     let config = Config::new()
         .issuer(issuer)
+        .store("embedded: {}\nrevocations_file: revoked.list")
         // Silence is shorter than the read time-out of an ordinary answer would allow.
         .upstream_yaml(&format!("name: far\nendpoints: [\"http://{upstream}\"]\ntimeouts: {{ read: 1s }}"))
         .route(&route("ends", "{ issuers: [corp] }", ""))
@@ -100,6 +101,28 @@ fn a_websocket_is_opened_by_a_token_and_ends_with_it() {
         assert_eq!(socket.hear(), json!({ "received": "still here" }));
     }
     assert_eq!(websocket(&gateway, "/ends", &token).hear(), json!({ "refused": 401 }), "the token has expired");
+}
+
+#[test]
+fn a_websocket_ends_when_its_token_is_revoked() {
+    let (issuer, address) = (issuer(), ports::free());
+    let _server = Script::serve("websocket.py", &["serve", &address.port().to_string()]);
+    let gateway = gateway(&issuer, address);
+    let ((dead, expires_at), (alive, _)) = (issuer.token_with_id("dead"), issuer.token_with_id("alive"));
+    let tunnels = [("/ends", &dead), ("/stays", &dead), ("/ends", &alive)];
+    let mut sockets = tunnels.map(|(path, token)| {
+        let mut socket = websocket(&gateway, path, token);
+        assert_eq!(socket.hear(), json!({ "open": true }));
+        socket
+    });
+    gateway.admin().revoke("corp", "dead", expires_at);
+    for socket in &mut sockets[..2] {
+        socket.tell("wait");
+        assert_eq!(socket.hear(), json!({ "closed": null }));
+    }
+    assert!(unix_now() < expires_at, "cut because it was revoked");
+    sockets[2].tell("send still here");
+    assert_eq!(sockets[2].hear(), json!({ "received": "still here" }));
 }
 
 /// An upstream of event streams: each connection sends what the scene says.
@@ -192,6 +215,24 @@ fn an_event_stream_is_live_and_ends_with_its_token() {
     until_past(end);
     events.send("late");
     assert_eq!(stream.event().as_deref(), Some("late"));
+}
+
+#[test]
+fn an_event_stream_ends_when_its_token_is_revoked() {
+    let (issuer, events) = (issuer(), Events::start());
+    let gateway = gateway(&issuer, events.address);
+    let ((dead, expires_at), (alive, _)) = (issuer.token_with_id("dead"), issuer.token_with_id("alive"));
+    let mut stream = subscribe(&gateway, "/stays", &dead);
+    until_tunnels(&gateway, "stays", 1.0);
+    events.send("one");
+    assert_eq!(stream.event().as_deref(), Some("one"));
+    let mut other = subscribe(&gateway, "/ends", &alive);
+    until_tunnels(&gateway, "ends", 1.0);
+    gateway.admin().revoke("corp", "dead", expires_at);
+    assert_eq!(stream.event(), None);
+    assert!(unix_now() < expires_at, "cut because it was revoked");
+    events.send("two");
+    assert_eq!(other.event().as_deref(), Some("two"));
 }
 
 #[test]

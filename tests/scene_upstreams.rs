@@ -146,6 +146,55 @@ fn a_frozen_endpoint_costs_only_what_was_in_flight_on_it() {
 }
 
 #[test]
+fn a_slow_endpoint_costs_only_what_was_in_flight_on_it() {
+    let slow = std::sync::Arc::new(AtomicBool::new(false));
+    let dawdles = std::sync::Arc::clone(&slow);
+    let reply = |body: &str| Reply { status: 200, fields: vec![], body: body.into() };
+    let a = Upstream::start_with(move |_| {
+        if dawdles.load(Ordering::Acquire) {
+            thread::sleep(Duration::from_secs(3));
+        }
+        reply("a")
+    });
+    let b = Upstream::start_with(move |_| reply("b"));
+    let yaml = format!("endpoints: [\"{}\", \"{}\"]\ntimeouts: {{ connect: 1s, read: 1s }}", a.url(), b.url());
+    let gateway = gateway(&issuer(), &yaml).start();
+    let healthy = || {
+        let labels = [("upstream", "pool"), ("endpoint", &a.address().to_string())];
+        gateway.admin().metrics().gauge("tollgate_upstream_healthy", &labels)
+    };
+    under_load(&gateway, |tally| {
+        tally.until_answered_by("a");
+        tally.forget();
+        slow.store(true, Ordering::Release);
+        until("the slow endpoint is left out", || (healthy() < 1.0).then_some(()));
+        assert_eq!(tally.failures("GET"), [0_u16; 0], "a GET whose answer had not begun is tried again");
+        assert!(tally.failures("POST").iter().all(|status| *status == 504));
+        slow.store(false, Ordering::Release);
+        tally.until_answered_by("a");
+    });
+}
+
+#[test]
+fn a_reload_forgets_nothing_of_an_endpoint_that_stays() {
+    let reply = |status, body: &str| Reply { status, fields: vec![], body: body.into() };
+    let a = Upstream::start_with(move |request| if request.target == "/up" { reply(503, "") } else { reply(200, "a") });
+    let b = Upstream::start_with(move |_| reply(200, "b"));
+    let yaml = format!(
+        "endpoints: [\"{}\", \"{}\"]\nhealth: {{ path: /up, interval: 200ms, unhealthy_after: 3 }}",
+        a.url(),
+        b.url()
+    );
+    let gateway = gateway(&issuer(), &yaml).start();
+    let answers = || (0..4).map(|_| gateway.client().get("/x", None).text()).collect::<String>();
+    until("a is found sick", || (answers() == "bbbb").then_some(()));
+    for round in 0..4 {
+        assert_eq!(gateway.admin().reload()["outcome"], "applied");
+        assert_eq!(answers(), "bbbb", "reload {round}");
+    }
+}
+
+#[test]
 fn when_all_are_down_the_load_is_shed_and_no_token_is_spent() {
     let (mut a, mut b, issuer) = (Endpoint::start("a"), Endpoint::start("b"), issuer());
     let gateway = gateway(&issuer, &endpoints(&[&a, &b])).start();

@@ -85,7 +85,7 @@ def table(title, question, query, unit="short", size=(8, 7)):
 
 def variable(name, query):
     return {"name": name, "type": "query", "datasource": SOURCE, "query": {"query": query, "refId": name}, "refresh": 2,
-            "definition": query, "includeAll": True, "multi": True, "allValue": ".*", "sort": 1,
+            "includeAll": True, "multi": True, "allValue": ".*", "sort": 1,
             "current": {"text": ["All"], "value": ["$__all"]}}
 
 

@@ -6,6 +6,8 @@ use super::orders::Orders;
 use super::upgrade::Successor;
 use crate::clock::Stopwatch;
 use log::{info, warn};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -52,7 +54,7 @@ impl App {
     /// Turns balancers away, waits until they have noticed, then lets nobody in, and ends with the last request.
     pub(super) async fn end(&self, running: &mut Running, manager: &ServiceManager) {
         manager.stopping();
-        self.live.shared.draining.store(true, std::sync::atomic::Ordering::Release);
+        self.live.shared.draining.store(true, Ordering::Release);
         let server = &self.live.standing.load_full().server;
         let (delay, grace) = (server.drain_delay, server.shutdown_grace);
         info!("draining: not ready for {delay:?}, then {grace:?} for requests in flight");
@@ -69,7 +71,7 @@ impl App {
     /// may carry a request already: it is answered, and told to be the last.
     pub(super) async fn hand_over(&self, successor: Successor, running: &mut Running, manager: &ServiceManager) {
         let shared = &self.live.shared;
-        shared.hand_over();
+        shared.draining.store(true, Ordering::Release);
         let at = shared.clock.now();
         // Processes with a shared store ask the same memory.
         if self.embedded.is_some() {
@@ -91,7 +93,7 @@ impl App {
 
     /// What the successor writes to the file of revocations holds here too.
     fn follow_successor(&self) {
-        let shared = std::sync::Arc::clone(&self.live.shared);
+        let shared = Arc::clone(&self.live.shared);
         tokio::spawn(async move {
             loop {
                 tokio::time::sleep(REVOCATIONS_EVERY).await;

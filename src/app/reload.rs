@@ -145,6 +145,7 @@ impl Reloader {
         self.token.store(settings.admin.token.clone().map(Arc::new));
         logs::set_level(settings.log.level);
         let shared = &self.live.shared;
+        generation.upstreams.succeed(&shared.generation.load().upstreams);
         generation.upstreams.keep();
         shared.generation.store(Arc::new(generation));
         shared.metrics.forget_measured();
@@ -191,10 +192,13 @@ fn kind_of<'s>(listeners: &'s [ListenerSettings], name: &str) -> Option<&'s List
     listeners.iter().find(|listener| &*listener.name == name).map(|listener| &listener.kind)
 }
 
-/// Notes when the certificates end.
+/// Notes when the certificates end, and what is wrong with what is stapled to them.
 pub(super) fn note_certificates(listeners: &[ListenerSettings], metrics: &Metrics) {
     for listener in listeners {
         let ListenerKind::Tls(settings) = &listener.kind else { continue };
+        if let Some(fault) = settings.ocsp_staple.as_ref().and_then(|staple| staple.fault()) {
+            warn!("listener {}: the OCSP response is not stapled: {fault}", listener.name);
+        }
         for certificate in &settings.certificates {
             if let (Some(name), Some(expires_at)) = (certificate.names().first(), certificate.expires_at()) {
                 metrics.certificate(name, expires_at);

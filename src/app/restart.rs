@@ -160,7 +160,7 @@ fn one_listener(started: &ListenerSettings, now: &ListenerSettings) -> Vec<Strin
 }
 
 fn of_tls(started: &TlsSettings, now: &TlsSettings) -> Vec<String> {
-    let TlsSettings { certificates: _, unknown_sni: _, min_version, client_certificates } = started;
+    let TlsSettings { certificates: _, unknown_sni: _, ocsp_staple: _, min_version, client_certificates } = started;
     let mode = |settings: &TlsSettings| settings.client_certificates.as_ref().map(|clients| clients.mode());
     let asked = client_certificates.as_ref().map(|clients| clients.mode());
     differing(&[

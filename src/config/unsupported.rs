@@ -39,7 +39,6 @@ const fn value_but(path: &'static str, value: &'static str, remedy: &'static str
 pub const UNSUPPORTED: &[Row] = &[
     key("sessions"),
     key("refresh_guards"),
-    key("listeners[].tls.ocsp_staple"),
     key_but("admin.tls", "remove it and listen on a loopback address"),
     key("store.redis.encryption_keys"),
     value_but("issuers[].token.form", "opaque", "write `signed`, `nested` or `sealed`"),

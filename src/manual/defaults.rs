@@ -21,6 +21,9 @@
 //! | `headers.*.encoding` | `reject` | a value that two programs read differently is not an identity |
 //! | a client's header with `_` in its name | dropped | CGI, WSGI and their like can't tell `X_Account` from `X-Account`; nginx drops such names too |
 //! | `tls.unknown_sni` | `reject` | a client that asks for another name wants another server |
+//! | key exchange | X25519MLKEM768, then X25519, P-256, P-384 | what is recorded today must not be read by a quantum computer later; the first needs OpenSSL 3.5, which the build brings along unless it is told to use the system's (`OPENSSL_NO_VENDOR`) |
+//! | resumption of sessions | not on listeners that ask for client certificates | a resumed session keeps a certificate past its end and its revocation (CVE-2025-23419) |
+//! | `tls.ocsp_staple` | none | whoever renews it is not the gateway; what is stale or foreign makes clients refuse a good certificate, and is not shown |
 //! | `tls.min_version` | 1.2 | older versions have known breaks (RFC 8996) |
 //! | `store` | embedded | works without anything else; it forgets on restart, and says so by `replay_unprovable` |
 //! | `store.redis.timeout` | 100 ms | a request waits no longer for the store; a server that is late is not waited for again until it has answered |

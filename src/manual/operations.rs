@@ -98,6 +98,11 @@
 //! `dpop.nonce: required` and several replicas, give all of them one `server.dpop_nonce_key`: 32 random bytes or more. A
 //! new key costs every client one more round trip, and nothing else.
 //!
+//! **Stapling.** Let a timer fetch the response, `openssl ocsp -issuer ca.pem -cert edge.pem -url … -respout edge.ocsp`, and
+//! rename it into place: the change is seen. The chain must hold the certificate of the authority after the server's own.
+//! What is about another certificate, not signed by its authority, not good or not in its time is not stapled; `check` and
+//! the log say so.
+//!
 //! **Client certificates.** `crl` must hold a current list of every authority that issues certificates: where it is
 //! missing or out of date, every certificate of that authority is refused. Where every authority's own issuer stands in
 //! `ca` and has its list there too (a root is its own issuer), authorities between are looked up as well; `check` names

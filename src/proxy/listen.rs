@@ -14,7 +14,6 @@ use pingora::proxy::{HttpProxy, http_proxy};
 use pingora::server::configuration::ServerConf;
 use pingora::services::Service as Startable;
 use pingora::services::listening::Service;
-use prometheus::IntGauge;
 use std::sync::Arc;
 
 /// More attempts than any upstream allows for one request: how many there are is its own affair.
@@ -22,18 +21,14 @@ const MAX_ATTEMPTS: usize = 32;
 /// Idle connections to upstreams that are kept, for each thread.
 const IDLE_UPSTREAM_CONNECTIONS: usize = 256;
 
-/// How many client connections are open.
-pub struct Connections(Vec<IntGauge>);
+/// How many client connections are open, those in their handshake too.
+pub struct Connections(Arc<Places>);
 
 impl Connections {
-    fn of(listeners: &[ListenerSettings], metrics: &Metrics) -> Self {
-        Self(listeners.iter().map(|listener| metrics.connections(&listener.name)).collect())
-    }
-
     /// Their number at this moment.
     #[must_use]
     pub fn open(&self) -> usize {
-        self.0.iter().map(|gauge| usize::try_from(gauge.get()).unwrap_or(0)).sum()
+        self.0.taken()
     }
 }
 
@@ -51,10 +46,10 @@ pub struct Listening {
 ///
 /// All TLS listeners are one service, so that they share the pool of connections to the upstreams.
 pub fn services(listeners: &[ListenerSettings], shared: &Arc<Shared>) -> Result<Listening, TlsSetupError> {
-    let mut listening =
-        Listening { services: Vec::new(), terms: Vec::new(), connections: Connections::of(listeners, &shared.metrics) };
     let settings = &shared.settings;
     let places = Places::new(settings.max_connections, settings.max_connections_per_client);
+    let connections = Connections(Arc::clone(&places));
+    let mut listening = Listening { services: Vec::new(), terms: Vec::new(), connections };
     let mut gateway =
         Service::new("gateway".to_owned(), Door::new(Guard::new(engine(shared), shared), shared, &places, None));
     let on_handshake = count_handshakes(&shared.metrics);

@@ -77,16 +77,6 @@ pub struct Shared {
     pub in_flight: InFlight,
     /// True once the process is about to end.
     pub draining: AtomicBool,
-    /// True once another process serves in its place.
-    pub handed_over: AtomicBool,
-}
-
-impl Shared {
-    /// Another process is about to serve in this one's place.
-    pub fn hand_over(&self) {
-        self.handed_over.store(true, Ordering::Release);
-        self.draining.store(true, Ordering::Release);
-    }
 }
 
 /// The gateway, as the engine sees it.

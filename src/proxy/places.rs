@@ -53,6 +53,13 @@ impl Places {
     }
 }
 
+impl Places {
+    /// How many are taken.
+    pub(super) fn taken(&self) -> usize {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner).all
+    }
+}
+
 impl Place {
     /// The place in the form in which a stream carries it to its end, with the handshake on that stream.
     pub(super) fn into_tracer(self, handshake: Option<Begun>) -> Tracer {

@@ -1,11 +1,13 @@
 //! Requests that outlast their answer's header: WebSocket (RFC 6455), server-sent events, gRPC.
 //!
-//! A token opens them, so they end with it, unless the route says otherwise.
+//! A token opens them, so they end with it, unless the route says otherwise, and when it is revoked.
 
 use super::context::{Context, Verdict};
 use super::{Generation, Shared, grpc, record};
+use crate::authn::{RevocationPolicy, Revocations, Verified};
 use crate::clock::UnixTime;
-use crate::decision::Permit;
+use crate::decision::{Access, Permit};
+use crate::issuer::IssuerProfile;
 use http::{StatusCode, header};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::protocols::http::ServerSession;
@@ -158,23 +160,40 @@ pub(super) fn went_on(context: &Context) {
 /// Binds the request's life to its token's.
 fn bind(context: &Context) {
     let (Some(lifeline), Verdict::Permitted(permit)) = (&context.lifeline, &context.verdict) else { return };
-    let (Some(tunnel), Some(end)) = (&context.tunnel, end(permit, &context.generation)) else {
+    let (Some(tunnel), Some(hold)) = (&context.tunnel, Hold::of(permit, &context.generation)) else {
         lifeline.release();
         return;
     };
     let shared = Arc::clone(&tunnel.shared);
-    lifeline.follow(Box::new(move || {
-        let left = end.since(shared.clock.now());
-        (!left.is_zero()).then_some(left.min(RECHECK))
-    }));
+    lifeline.follow(Box::new(move || hold.left(&shared.memory.revocations, shared.clock.now())));
 }
 
-/// When the token ends that opened the tunnel; `None` where nothing ends it.
-fn end(permit: &Permit, generation: &Generation) -> Option<UnixTime> {
-    let policy = generation.snapshot.policy(permit.route())?;
-    let token = permit.token().filter(|_| !policy.tunnel_beyond_expiry)?;
-    let profile = generation.snapshot.issuers.profile(token.issuer())?;
-    Some(token.claims().expires_at()?.plus(profile.contract.leeway))
+/// What a tunnel hangs on.
+struct Hold {
+    token: Verified,
+    profile: Arc<IssuerProfile>,
+    revocation: RevocationPolicy,
+    /// When the token ends; `None` where the tunnel may outlive it. A revocation ends it all the same.
+    end: Option<UnixTime>,
+}
+
+impl Hold {
+    /// `None` where no token opened the tunnel.
+    fn of(permit: &Permit, generation: &Generation) -> Option<Self> {
+        let policy = generation.snapshot.policy(permit.route())?;
+        let (token, Access::Guarded(guard)) = (permit.token()?, &policy.access) else { return None };
+        let profile = Arc::clone(generation.snapshot.issuers.profile(token.issuer())?);
+        let end = token.claims().expires_at().map(|end| end.plus(profile.contract.leeway));
+        let end = end.filter(|_| !policy.tunnel_beyond_expiry);
+        Some(Self { token: token.clone(), profile, revocation: guard.revocation, end })
+    }
+
+    /// How long the tunnel may live on before it is asked again; `None` ends it.
+    fn left(&self, revocations: &Revocations, now: UnixTime) -> Option<Duration> {
+        let left = self.end.map_or(RECHECK, |end| end.since(now).min(RECHECK));
+        let stands = !left.is_zero() && revocations.judge(&self.token, &self.profile, self.revocation, now).is_ok();
+        stands.then_some(left)
+    }
 }
 
 impl Drop for Context {

@@ -2,7 +2,7 @@
 
 use super::client_certificates::ClientCertificates;
 use super::presented::PresentedCertificate;
-use super::{Certificate, CertificateTable, TlsSettings, TlsVersion, UnknownSni};
+use super::{Certificate, CertificateTable, OcspStaple, TlsSettings, TlsVersion, UnknownSni};
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use openssl::error::ErrorStack;
@@ -59,6 +59,7 @@ pub struct Terms {
     certificates: CertificateTable,
     unknown_sni: UnknownSni,
     clients: Option<Arc<ClientCertificates>>,
+    staple: Option<Arc<OcspStaple>>,
 }
 
 impl Terms {
@@ -69,6 +70,7 @@ impl Terms {
             certificates: CertificateTable::new(settings.certificates.clone()),
             unknown_sni: settings.unknown_sni,
             clients: settings.client_certificates.clone(),
+            staple: settings.ocsp_staple.clone(),
         }
     }
 
@@ -116,6 +118,12 @@ pub fn listener(
     Ok((engine, terms))
 }
 
+/// The key exchange that stays secret even should somebody break X25519 with a quantum computer later (RFC 9794's hybrid
+/// of ML-KEM-768 and X25519).
+const HYBRID_GROUP: &str = "X25519MLKEM768";
+/// The others, as Mozilla's intermediate profile has them.
+const GROUPS: &str = "X25519:P-256:P-384";
+
 /// Narrows the engine's base, which is Mozilla's intermediate profile: TLS 1.2 and 1.3, forward secrecy, AEAD.
 fn restrict(engine: &mut EngineSettings, min_version: TlsVersion) -> Result<(), ErrorStack> {
     engine.set_min_proto_version(Some(match min_version {
@@ -124,6 +132,12 @@ fn restrict(engine: &mut EngineSettings, min_version: TlsVersion) -> Result<(), 
     }))?;
     // Renegotiation lets a client make the server work without end, and nobody needs it.
     engine.set_options(SslOptions::NO_RENEGOTIATION | SslOptions::NO_COMPRESSION);
+    // All ciphers are good; clients that put ChaCha20 first have no hardware for AES, and get it.
+    engine.set_options(SslOptions::CIPHER_SERVER_PREFERENCE | SslOptions::PRIORITIZE_CHACHA);
+    // An OpenSSL before 3.5 does not know the first of them.
+    engine.set_groups_list(&format!("{HYBRID_GROUP}:{GROUPS}")).or_else(|_| engine.set_groups_list(GROUPS))?;
+    // Whether there is anything to show is said by the choice of the certificate.
+    engine.set_status_callback(|ssl| Ok(ssl.ocsp_status().is_some()))?;
     // Without a context a resumption attempt becomes fatal as soon as client certificates are asked.
     engine.set_session_id_context(b"tollgate")
 }
@@ -156,7 +170,10 @@ impl TlsAccept for Chooser {
             return;
         };
         let believed = terms.clients.as_ref().map_or(Ok(()), |clients| clients.believe(ssl));
-        if believed.and_then(|()| present(ssl, &certificate)).is_err() {
+        let staple = terms.staple.as_ref().and_then(|staple| staple.of(&certificate));
+        let shown = believed.and_then(|()| present(ssl, &certificate));
+        let stapled = shown.and_then(|()| staple.map_or(Ok(()), |staple| ssl.set_ocsp_status(staple)));
+        if stapled.is_err() {
             (self.on_handshake)("none", HandshakeResult::Failed);
         }
     }

@@ -1,6 +1,6 @@
 //! What a TLS listener is told.
 
-use super::{Certificate, ClientCertificates};
+use super::{Certificate, ClientCertificates, OcspStaple};
 use std::sync::Arc;
 
 /// The lowest protocol version a listener speaks. Older ones than 1.2 do not exist here (RFC 8996).
@@ -35,4 +35,6 @@ pub struct TlsSettings {
     pub unknown_sni: UnknownSni,
     /// What clients must show; `None`: they are not asked for a certificate.
     pub client_certificates: Option<Arc<ClientCertificates>>,
+    /// What clients that ask are shown as a sign that a certificate is not revoked.
+    pub ocsp_staple: Option<Arc<OcspStaple>>,
 }

@@ -19,12 +19,16 @@ pub use settings::{
 };
 
 use crate::decision::{Endpoint, Endpoints, UpstreamId};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
 /// The upstreams of one generation of the configuration.
 #[derive(Debug)]
 pub struct Upstreams {
     all: Vec<Pool>,
+    /// True once another generation is in force. Requests that began before go on, but nobody needs to look around for
+    /// them: the other one does.
+    retired: AtomicBool,
 }
 
 impl Upstreams {
@@ -35,11 +39,22 @@ impl Upstreams {
     pub fn new(settings: Vec<UpstreamSettings>, generation: u64) -> Result<Self, UpstreamError> {
         let resolver: Arc<dyn Resolver> = Arc::new(SystemResolver);
         let pool = |one| Pool::new(one, generation, Arc::clone(&resolver));
-        Ok(Self { all: settings.into_iter().map(pool).collect::<Result<_, UpstreamError>>()? })
+        let all = settings.into_iter().map(pool).collect::<Result<_, UpstreamError>>()?;
+        Ok(Self { all, retired: AtomicBool::new(false) })
     }
 
-    /// Begins to resolve names and to ask for health, until the last user of `self` is gone. Must be called within the
-    /// runtime that serves.
+    /// Takes the place of `before`: what is known of endpoints that stand in both stays known.
+    pub fn succeed(&self, before: &Self) {
+        for pool in &self.all {
+            if let Some(old) = before.all.iter().find(|old| old.name() == pool.name()) {
+                pool.inherit(old);
+            }
+        }
+        before.retired.store(true, Ordering::Release);
+    }
+
+    /// Begins to resolve names and to ask for health, until the last user of `self` is gone or others have taken their
+    /// place. Must be called within the runtime that serves.
     pub fn keep(self: &Arc<Self>) {
         for (index, pool) in self.all.iter().enumerate() {
             if pool.resolves_every().is_some() {
@@ -81,8 +96,13 @@ async fn follow_names(upstreams: Weak<Upstreams>, index: usize) {
     }
 }
 
+/// `upstreams`, as long as anybody needs them looked after.
+fn in_force(upstreams: &Weak<Upstreams>) -> Option<Arc<Upstreams>> {
+    upstreams.upgrade().filter(|upstreams| !upstreams.retired.load(Ordering::Acquire))
+}
+
 async fn resolve_names(upstreams: &Weak<Upstreams>, index: usize) -> Option<std::time::Duration> {
-    let upstreams = upstreams.upgrade()?;
+    let upstreams = in_force(upstreams)?;
     let pool = upstreams.pool(index)?;
     pool.resolve_all().await;
     pool.resolves_every()

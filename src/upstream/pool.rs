@@ -1,5 +1,7 @@
 //! One upstream: the targets that can answer for it, which of them are well, and whose turn it is.
 
+mod addresses;
+
 use super::balance::Balancer;
 use super::peer::Terms;
 use super::resolver::Resolver;
@@ -13,7 +15,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 /// One upstream.
@@ -40,7 +42,8 @@ struct Target {
     number: usize,
     /// `None` until its endpoint's name was resolved for the first time.
     address: Option<SocketAddr>,
-    standing: Standing,
+    /// Shared with the target of the generation before, where that is the same: what is known of it stays known.
+    standing: Arc<Standing>,
 }
 
 /// Why an attempt failed, as far as the standing of its target is concerned.
@@ -70,7 +73,7 @@ impl Pool {
         let terms = settings.endpoints.iter().map(|endpoint| Terms::new(&settings, endpoint, generation));
         let terms: Vec<Terms> = terms.collect::<Result<_, UpstreamError>>()?;
         let target = |(number, terms): (usize, &Terms)| {
-            Arc::new(Target { number, address: terms.fixed_address(), standing: Standing::default() })
+            Arc::new(Target { number, address: terms.fixed_address(), standing: Arc::default() })
         };
         Ok(Self {
             name: Arc::clone(&settings.name),
@@ -230,65 +233,6 @@ impl Pool {
         }
     }
 
-    /// How often names are to be resolved again; `None` when all endpoints are addresses.
-    pub(super) fn resolves_every(&self) -> Option<Duration> {
-        self.terms.iter().any(|terms| terms.fixed_address().is_none()).then_some(self.settings.resolve)
-    }
-
-    /// Resolves every name again.
-    pub(super) async fn resolve_all(&self) {
-        for (endpoint, terms) in self.terms.iter().enumerate() {
-            if terms.fixed_address().is_none() {
-                self.ask(endpoint).await;
-            }
-        }
-    }
-
-    /// Resolves the name of `endpoint`, unless somebody else has done so meanwhile.
-    async fn resolve(&self, endpoint: usize) {
-        let Some(asking) = self.asking.get(endpoint) else { return };
-        let _turn = asking.lock().await;
-        if !self.is_resolved(endpoint) {
-            self.ask(endpoint).await;
-        }
-    }
-
-    /// Asks the resolver. The known addresses stay when it fails: an outage of DNS is none of the upstream.
-    async fn ask(&self, endpoint: usize) {
-        let Some(terms) = self.terms.get(endpoint) else { return };
-        let question = self.resolver.resolve(&terms.endpoint.host, terms.endpoint.port);
-        match tokio::time::timeout(self.settings.timeouts.connect, question).await {
-            Ok(Ok(addresses)) if !addresses.is_empty() => self.replace(endpoint, &addresses),
-            Ok(Ok(_) | Err(_)) | Err(_) => {
-                warn!("upstream {}: the name {} can't be resolved", self.name, terms.endpoint.host);
-            }
-        }
-    }
-
-    /// Puts `addresses` in the place of the endpoint's targets. Those that stay keep their number and their standing.
-    fn replace(&self, endpoint: usize, addresses: &[SocketAddr]) {
-        self.targets.rcu(|old| {
-            let (mut mine, others): (Vec<_>, Vec<_>) =
-                old.iter().cloned().partition(|target| self.endpoint_of(target.number) == endpoint);
-            let stays = addresses.iter().map(|address| {
-                let known = mine.iter().position(|target| target.address == Some(*address));
-                known.map_or_else(|| Arc::new(self.new_target(endpoint, *address)), |at| mine.swap_remove(at))
-            });
-            let stays: Vec<_> = stays.collect();
-            others.into_iter().chain(stays).collect::<Vec<_>>()
-        });
-    }
-
-    fn new_target(&self, endpoint: usize, address: SocketAddr) -> Target {
-        let number = self.numbered.fetch_add(1, Ordering::Relaxed) * self.terms.len() + endpoint;
-        Target { number, address: Some(address), standing: Standing::default() }
-    }
-
-    fn is_resolved(&self, endpoint: usize) -> bool {
-        let targets = self.targets.load();
-        targets.iter().any(|target| self.endpoint_of(target.number) == endpoint && target.address.is_some())
-    }
-
     fn find(&self, target: usize) -> Option<Arc<Target>> {
         self.targets.load().iter().find(|known| known.number == target).cloned()
     }
@@ -324,7 +268,7 @@ mod tests {
 
     /// A resolver that answers what it was told last.
     #[derive(Default)]
-    struct Told(Mutex<Option<Vec<SocketAddr>>>);
+    pub(super) struct Told(Mutex<Option<Vec<SocketAddr>>>);
 
     #[async_trait]
     impl Resolver for Told {
@@ -334,13 +278,13 @@ mod tests {
     }
 
     impl Told {
-        fn tell(&self, addresses: &[&str]) {
+        pub(super) fn tell(&self, addresses: &[&str]) {
             let addresses = addresses.iter().map(|address| address.parse().unwrap()).collect();
             *self.0.lock().unwrap() = Some(addresses).filter(|all: &Vec<_>| !all.is_empty());
         }
     }
 
-    fn pool(hosts: &[&str], balance: Balance) -> (Pool, Arc<Told>) {
+    pub(super) fn pool(hosts: &[&str], balance: Balance) -> (Pool, Arc<Told>) {
         let resolver = Arc::new(Told::default());
         let endpoint = |host: &&str| EndpointSettings { https: false, host: (*host).into(), port: 80 };
         let endpoints = hosts.iter().map(endpoint).collect();
@@ -348,11 +292,11 @@ mod tests {
         (Pool::new(settings, 1, Arc::clone(&resolver) as Arc<dyn Resolver>).unwrap(), resolver)
     }
 
-    fn addresses(pool: &Pool) -> Vec<String> {
+    pub(super) fn addresses(pool: &Pool) -> Vec<String> {
         pool.targets.load().iter().filter_map(|target| Some(target.address?.to_string())).collect()
     }
 
-    fn fail(pool: &Pool, target: usize, fault: Fault) {
+    pub(super) fn fail(pool: &Pool, target: usize, fault: Fault) {
         (0..3).for_each(|_| pool.failed(target, fault));
     }
 
@@ -385,38 +329,6 @@ mod tests {
         assert_eq!(one.another(&[0]), Some(0));
         fail(&one, 0, Fault::Broken);
         assert_eq!(one.another(&[0]), None);
-    }
-
-    #[tokio::test]
-    async fn a_name_is_resolved_on_demand_and_its_change_is_followed() {
-        let (pool, resolver) = pool(&["10.0.0.1", "b.test"], Balance::RoundRobin);
-        assert_eq!(pool.peer(1).await.unwrap_err(), PeerError::Unresolved);
-        resolver.tell(&["10.0.0.2:80", "10.0.0.3:80"]);
-        let (target, peer) = pool.peer(1).await.unwrap();
-        assert_eq!(peer._address.to_string(), "10.0.0.2:80");
-        assert_eq!(addresses(&pool), ["10.0.0.1:80", "10.0.0.2:80", "10.0.0.3:80"]);
-        fail(&pool, target, Fault::Broken);
-        resolver.tell(&["10.0.0.4:80", "10.0.0.2:80"]);
-        pool.resolve_all().await;
-        assert_eq!(addresses(&pool), ["10.0.0.1:80", "10.0.0.4:80", "10.0.0.2:80"]);
-        assert!(!pool.find(target).unwrap().standing.is_available(), "who stays keeps its standing");
-        resolver.tell(&[]);
-        pool.resolve_all().await;
-        assert_eq!(addresses(&pool).len(), 3, "a failed look-up keeps the old addresses");
-    }
-
-    #[tokio::test]
-    async fn a_target_that_is_gone_gives_way_to_its_endpoint() {
-        let (pool, resolver) = pool(&["b.test"], Balance::RoundRobin);
-        resolver.tell(&["10.0.0.2:80"]);
-        let (gone, _) = pool.peer(0).await.unwrap();
-        resolver.tell(&["10.0.0.3:80"]);
-        pool.resolve_all().await;
-        let (target, peer) = pool.peer(gone).await.unwrap();
-        assert_ne!(target, gone);
-        assert_eq!(peer._address.to_string(), "10.0.0.3:80");
-        fail(&pool, gone, Fault::Broken);
-        assert_eq!(pool.choose(None, true), Some(target), "the failures of the gone are not those of its successor");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Health checks: one request a target, on the same terms as real ones.
 
-use super::{Pool, Protocol, Upstreams};
+use super::{Pool, Protocol, Upstreams, in_force};
 use http::{Uri, Version};
 use pingora::Result;
 use pingora::connectors::http::Connector;
@@ -10,7 +10,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::task::JoinSet;
 
-/// Keeps the pool at `index` informed for as long as somebody uses its upstreams.
+/// Keeps the pool at `index` informed for as long as its upstreams are in force.
 pub(super) async fn keep(upstreams: Weak<Upstreams>, index: usize) {
     let connector = Arc::new(Connector::new(None));
     while let Some(interval) = round(&upstreams, index, &connector).await {
@@ -20,7 +20,7 @@ pub(super) async fn keep(upstreams: Weak<Upstreams>, index: usize) {
 
 /// Asks every target of the pool at `index` once; says after how long to do so again.
 async fn round(upstreams: &Weak<Upstreams>, index: usize, connector: &Arc<Connector>) -> Option<Duration> {
-    let upstreams = upstreams.upgrade()?;
+    let upstreams = in_force(upstreams)?;
     let pool = upstreams.pool(index)?;
     let health = pool.health()?;
     let mut questions = JoinSet::new();

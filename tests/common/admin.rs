@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::answer::Answer;
 use super::client::Client;
@@ -58,6 +58,13 @@ impl Admin {
         let authorization = format!("Bearer {ADMIN_TOKEN}");
         let fields = [("Authorization", authorization.as_str()), ("Content-Type", "application/json")];
         self.client.request("POST", path, &fields, body.to_string().as_bytes())
+    }
+
+    /// Revokes the token of `issuer` with this identifier, until `expires_at`.
+    pub fn revoke(&self, issuer: &str, id: &str, expires_at: i64) {
+        let revocation = json!({ "issuer": issuer, "jti": id, "expires_at": expires_at });
+        let answer = self.post("/api/revocations", &revocation);
+        assert_eq!(answer.status, 201, "{}", answer.text());
     }
 
     /// What `POST /api/explain` says of a request.

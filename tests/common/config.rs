@@ -95,6 +95,13 @@ impl Config {
         self
     }
 
+    /// A further key of its `tls`.
+    #[must_use]
+    pub fn tls(mut self, yaml: &str) -> Self {
+        self.tls.push(yaml.to_owned());
+        self
+    }
+
     /// Asks clients for a certificate, issued by the authority in `clients.pem`; `keys` are written beside.
     #[must_use]
     pub fn client_certificates(mut self, mode: &str, issuer: &Authority, keys: &str) -> Self {

@@ -44,7 +44,7 @@ pub use endpoint::Endpoint;
 pub use gateway::{Gateway, tollgate};
 pub use issuer::Issuer;
 pub use peers::Peers;
-pub use process::{Process, nss_wrapper};
+pub use process::{Process, nss_wrapper, peer, repository_file};
 pub use prometheus::Prometheus;
 pub use reason::reason;
 pub use redis::Redis;

@@ -73,6 +73,7 @@ impl Workshop {
         authority.write(&self.path("certs"), "other", &["other.example.com"]);
         self.write("certs/ca.pem", authority.pem());
         self.write("certs/ca.crl", authority.revocations(&[]));
+        self.write("certs/edge.ocsp", "nothing yet");
         for key in ["certs/edge.key", "certs/other.key"] {
             fs::set_permissions(self.path(key), Permissions::from_mode(0o600)).unwrap();
         }

@@ -1,15 +1,19 @@
 //! The dashboards of Grafana. Grafana itself comes from no package registry, so that none runs here: the JSON is judged
-//! by its own rules, and `tests/scene_monitoring.rs` asks a real Prometheus every query of it.
+//! by Grafana's model of it and by rules of its own, and `tests/scene_monitoring.rs` asks a real Prometheus every query.
 
 use serde_json::Value;
 
-use super::judge::{passes, read, repository};
+use super::judge::{judge, passes, read, repository, verdict};
 use super::queries::asks_for_what_there_is;
 
 const DASHBOARDS: [&str; 2] = ["health", "refusals"];
 
+fn path(name: &str) -> String {
+    format!("deploy/grafana/dashboards/{name}.json")
+}
+
 fn dashboard(name: &str) -> Value {
-    serde_json::from_str(&read(&format!("deploy/grafana/dashboards/{name}.json"))).unwrap()
+    serde_json::from_str(&read(&path(name))).unwrap()
 }
 
 fn panels(dashboard: &Value) -> Vec<Value> {
@@ -20,6 +24,16 @@ fn panels(dashboard: &Value) -> Vec<Value> {
 fn the_json_is_what_the_script_writes() {
     let mut python = std::process::Command::new("python3");
     passes(python.arg(repository("deploy/grafana/dashboards.py")).arg("--check"));
+}
+
+#[test]
+fn grafanas_own_model_knows_every_field() {
+    let mut model = judge("judges/venv/bin/python");
+    passes(model.arg("tests/judges/dashboards.py").args(DASHBOARDS.map(path)));
+    let faulty = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(faulty.path(), read(&path("health")).replace("\"gridPos\"", "\"gridPosition\"")).unwrap();
+    let (passed, said) = verdict(judge("judges/venv/bin/python").arg("tests/judges/dashboards.py").arg(faulty.path()));
+    assert!(!passed && said.contains("gridPosition"), "{said}");
 }
 
 #[test]

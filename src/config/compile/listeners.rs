@@ -9,8 +9,12 @@ use crate::config::schema::listeners::{
 use crate::config::schema::value::Name;
 use crate::config::site::Site;
 use crate::proxy::{ListenerKind, ListenerSettings, PublicAddress, Scheme};
-use crate::tls::{TlsSettings, TlsVersion, UnknownSni};
+use crate::tls::{OcspStaple, TlsSettings, TlsVersion, UnknownSni};
 use std::net::SocketAddr;
+use std::sync::Arc;
+
+/// The largest OCSP response that is read. One is sent with every handshake.
+const MAX_STAPLE: usize = 16 * 1024;
 
 /// Compiles `listeners`; `None` after a fault.
 pub fn compile(_: &Written, names: &Names, bench: &mut Workbench<'_>) -> Option<Vec<ListenerSettings>> {
@@ -55,12 +59,22 @@ fn compile_one(listener: &Placed<Listener>, names: &Names, bench: &mut Workbench
 
 fn tls_settings(tls: &ListenerTls, site: &Site, bench: &mut Workbench<'_>) -> Option<TlsSettings> {
     let clients = clients::certificates(tls.client_certificates.as_ref(), &site.key("client_certificates"), bench);
+    let staple = site.key("ocsp_staple");
+    let response = tls.ocsp_staple.as_ref().map(|path| bench.file(path.as_str(), MAX_STAPLE, &staple));
     let site = site.key("certificates");
     let listed = tls.certificates.as_ref()?;
     let read: Vec<_> =
         listed.iter().map(|(index, one)| certificates::certificate(one, &site.index(index), bench)).collect();
+    let certificates: Vec<_> = read.into_iter().collect::<Option<_>>()?;
+    let ocsp_staple = match response {
+        None => None,
+        Some(response) => Some(Arc::new(OcspStaple::new(response?, &certificates))),
+    };
+    if let Some(fault) = ocsp_staple.as_ref().and_then(|staple| staple.fault()) {
+        bench.warn(&staple, format!("is not stapled: {fault}"));
+    }
     Some(TlsSettings {
-        certificates: read.into_iter().collect::<Option<_>>()?,
+        certificates,
         min_version: match tls.min_version {
             None | Some(WrittenVersion::Tls12) => TlsVersion::V1_2,
             Some(WrittenVersion::Tls13) => TlsVersion::V1_3,
@@ -70,6 +84,7 @@ fn tls_settings(tls: &ListenerTls, site: &Site, bench: &mut Workbench<'_>) -> Op
             Some(WrittenSni::Default) => UnknownSni::Default,
         },
         client_certificates: clients,
+        ocsp_staple,
     })
 }
 

@@ -47,6 +47,8 @@ pub struct ListenerTls {
     pub unknown_sni: Option<UnknownSni>,
     /// Whether clients are asked for a certificate. Default: they are not.
     pub client_certificates: Option<ClientCertificates>,
+    /// The file with an OCSP response in DER that is stapled to handshakes, read again when it changes. Default: none.
+    pub ocsp_staple: Option<FilePath>,
 }
 
 /// Whether clients are asked for a certificate, and whose are believed.

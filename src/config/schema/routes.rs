@@ -39,7 +39,8 @@ pub struct Route {
     /// Headers of every answer of the route, in place of the upstream's; an empty value takes the upstream's away.
     #[schemars(extend("x-keys" = {"x-is": "a header name", "x-write": "letters, digits and `-`, such as `X-Frame-Options`"}))]
     pub response_headers: Option<BTreeMap<HeaderName, String>>,
-    /// Whether WebSockets, event streams and gRPC calls may outlive the token that opened them. Default: false.
+    /// Whether WebSockets, event streams and gRPC calls may outlive the token that opened them; a revocation ends them
+    /// all the same. Default: false.
     pub tunnel_beyond_expiry: Option<bool>,
 }
 
