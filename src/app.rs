@@ -32,6 +32,7 @@ use crate::limit::LimitMemory;
 use crate::observe::Observer;
 use crate::proxy::{self, Connections, InFlight, Shared};
 use crate::store::{EmbeddedStore, RedisStore, RevocationFileError, SettingsError, StoreError};
+use crate::telemetry::audit::{Audit, AuditSetupError};
 use crate::telemetry::{Metrics, logs};
 use crate::tls::TlsSetupError;
 use crate::upstream::{UpstreamError, Upstreams};
@@ -94,6 +95,9 @@ pub enum AppError {
     /// The file of revocations can't be read.
     #[error("can't read the revocations: {0}")]
     RevocationsUnread(#[source] StoreError),
+    /// The audit log can't be begun.
+    #[error("can't keep an audit log: {0}")]
+    Audit(#[from] AuditSetupError),
     /// There is no process to take over from.
     #[error(transparent)]
     Upgrade(#[from] UpgradeError),
@@ -152,16 +156,18 @@ impl App {
             verdicts: VerdictCache::new(loaded.verdicts.entries, loaded.verdicts.bytes)?,
             revocations,
         });
+        let audit = loaded.audit.clone().map(|settings| Audit::start(settings, &clock, &metrics));
+        let audit = audit.transpose()?.map(Arc::new);
         let path = loaded.files.first().cloned().unwrap_or_default();
         let first = Edition::build(loaded, GENERATION, &nonces, &metrics)?;
         let fetcher = KeyFetcher::new(Arc::clone(&clock), Arc::clone(&metrics) as Arc<dyn Observer>);
         fetcher.follow(&first.remote_keys);
-        Self::around(first, Parts { metrics, clock, nonces, redis, embedded, memory, fetcher, path })
+        Self::around(first, Parts { metrics, clock, nonces, redis, embedded, memory, fetcher, audit, path })
     }
 
     /// The gateway around its first edition.
     fn around(first: Edition, parts: Parts) -> Result<Self, AppError> {
-        let Parts { metrics, clock, nonces, redis, embedded, memory, fetcher, path } = parts;
+        let Parts { metrics, clock, nonces, redis, embedded, memory, fetcher, audit, path } = parts;
         let Edition { generation, settings, policies, remote_keys: _ } = first;
         reload::note_certificates(&settings.listeners, &metrics);
         metrics.generation(GENERATION);
@@ -170,6 +176,7 @@ impl App {
             memory: Arc::clone(&memory),
             metrics: Arc::clone(&metrics),
             clock: Arc::clone(&clock),
+            audit,
             settings: settings.server.clone(),
             listeners: settings.listeners.clone(),
             in_flight: InFlight::default(),
@@ -196,11 +203,12 @@ impl App {
         });
         let listening = proxy::services(&settings.listeners, &shared)?;
         let mut services = listening.services;
-        services.extend(admin::services(&settings.admin, &admin));
+        let admin::Listening { services: of_admin, terms: admin_terms } = admin::services(&settings.admin, &admin)?;
+        services.extend(of_admin);
         let public = settings.listeners.iter().map(|listener| listener.address);
         let addresses = public.chain([settings.admin.address]).chain(settings.admin.metrics_address).collect();
         let (terms, connections) = (listening.terms, listening.connections);
-        let reloader = Reloader { path, started: settings, live: Arc::clone(&live), terms, token, nonces };
+        let reloader = Reloader { path, started: settings, live: Arc::clone(&live), terms, admin_terms, token, nonces };
         let reloader = Some((reloader, waiting));
         Ok(Self { services, addresses, redis, embedded, live, connections, reloader })
     }
@@ -241,6 +249,9 @@ impl App {
             Order::Drain => self.end(&mut running, &manager).await,
             Order::HandOver(successor) => self.hand_over(successor, &mut running, &manager).await,
             Order::Quit => {}
+        }
+        if let Some(audit) = &self.live.shared.audit {
+            audit.close().await;
         }
         Ok(())
     }
@@ -285,6 +296,7 @@ struct Parts {
     embedded: Option<Arc<EmbeddedStore>>,
     memory: Arc<Recollection>,
     fetcher: KeyFetcher,
+    audit: Option<Arc<Audit>>,
     path: PathBuf,
 }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tollgate::authn::{BindingRule, OnLoss, ReplayMode, RevocationPolicy};
 use tollgate::clock::UnixTime;
 use tollgate::config::{self, Loaded, StoreSettings};
-use tollgate::decision::{Access, Condition, Guard};
+use tollgate::decision::{Access, Condition, Guard, Mode};
 use tollgate::identity::TokenHandling;
 use tollgate::issuer::Form;
 use tollgate::limit::Per;
@@ -17,6 +17,7 @@ use tollgate::proxy::{ListenerKind, Scheme};
 use tollgate::request::{CanonicalPath, Host};
 use tollgate::route::Routed;
 use tollgate::store::Servers;
+use tollgate::telemetry::audit::{AuditEvents, AuditTerms, Overflow, SubjectForm};
 use tollgate::tls::{ClientCertificateMode, TlsVersion, UnknownSni};
 use tollgate::upstream::{Balance, HostPolicy, Protocol};
 
@@ -71,6 +72,19 @@ fn possession_means_what_it_says() {
     let files = guard(&loaded, "files");
     assert_eq!((files.binding, files.step_up.is_none()), (BindingRule::IfBound, true));
     assert!(files.dpop.is_none(), "a route for any host can check no proofs");
+}
+
+#[test]
+fn admin_tls_audit_and_mode_mean_what_they_say() {
+    let loaded = sound();
+    let tls = loaded.admin.tls.as_ref().expect("TLS");
+    assert_eq!(tls.client_certificates.as_ref().map(|clients| clients.mode()), Some(ClientCertificateMode::Required));
+    let audit = loaded.audit.as_ref().expect("an audit log");
+    assert_eq!((audit.file.file_name(), audit.rotate), (Some("audit.jsonl".as_ref()), 1 << 20));
+    let AuditTerms { events, subject, overflow, trace } = audit.terms;
+    assert_eq!((events, subject), (AuditEvents::Denials, SubjectForm::Clear));
+    assert_eq!((overflow, trace), (Overflow::Drop, true));
+    assert_eq!((guard(&loaded, "files").mode, guard(&loaded, "orders").mode), (Mode::Report, Mode::Enforce));
 }
 
 #[test]

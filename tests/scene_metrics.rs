@@ -16,8 +16,21 @@ use tollgate::telemetry::METRICS;
 use tollgate::telemetry::metrics::{MetricInfo, Values};
 
 /// Names that the scene's gateway.yaml gives, and those that stand for nothing.
-const CONFIGURED: [&str; 12] =
-    ["none", "corp", "once", "again", "public", "rare", "broken", "echo", "gone", "https", "http", "api.example.test"];
+const CONFIGURED: [&str; 13] = [
+    "tried",
+    "none",
+    "corp",
+    "once",
+    "again",
+    "public",
+    "rare",
+    "broken",
+    "echo",
+    "gone",
+    "https",
+    "http",
+    "api.example.test",
+];
 
 /// A gateway with a Redis, on which every kind of thing has happened at least once.
 fn busy(redis: &Redis, upstream: &Upstream) -> Gateway {
@@ -32,6 +45,9 @@ fn busy(redis: &Redis, upstream: &Upstream) -> Gateway {
         .upstream_yaml("name: gone\nendpoints: [\"http://127.0.0.1:9\"]")
         .route(&route("once", "echo", "{ issuers: [corp], replay: once }"))
         .route(&route("again", "echo", "{ issuers: [corp] }"))
+        .route(&route("tried", "echo", "{ issuers: [corp], mode: report }"))
+        .block("telemetry: { log: { level: info }, audit: { file: audit.jsonl, key: \"file:audit.key\" } }")
+        .file("audit.key", "the-key-of-the-audit-log-in-this-scene")
         .route(&route("broken", "gone", "public"))
         .route(&route("public", "echo", "public"))
         .route(&format!(
@@ -48,6 +64,7 @@ fn busy(redis: &Redis, upstream: &Upstream) -> Gateway {
         client.get(path, Some(&token));
     }
     client.get("/again", None);
+    client.get("/tried", None);
     client.get("/again", Some("no.such.token"));
     client.get("/a/../b", None);
     gateway.plain_client().get("/public", None);

@@ -1,4 +1,4 @@
-//! The admin API over HTTP (contract: loopback only; a token for what reveals or changes).
+//! The admin API over HTTP: on loopback, or with TLS; a token for what reveals or changes.
 
 use super::answer::{Answer, answer, bad_request, json_of, not_allowed, refusal, text};
 use super::operate::{EffectivePolicy, Operator, ReloadOutcome, Status};
@@ -6,16 +6,20 @@ use super::{AdminSettings, ExplainRequest, explain, revocations};
 use crate::clock::Clock;
 use crate::decision::{Memory, Recollection, Snapshot};
 use crate::observe::Silent;
+use crate::request::Authority;
 use crate::secret::Secret;
 use crate::telemetry::Metrics;
+use crate::tls::{self, SharedTerms, TlsSetupError};
 use arc_swap::ArcSwapOption;
 use async_trait::async_trait;
 use http::{Method, StatusCode, header};
 use pingora::apps::http_app::ServeHttp;
+use pingora::http::RequestHeader;
 use pingora::protocols::http::ServerSession;
 use pingora::services::Service as Startable;
 use pingora::services::listening::Service;
 use serde_json::json;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -66,17 +70,34 @@ pub struct Admin {
     pub clock: Arc<dyn Clock>,
 }
 
+/// The operators' side: its services, and where a reload finds the terms of its handshakes.
+pub struct Listening {
+    /// What is to be started.
+    pub services: Vec<Box<dyn Startable>>,
+    /// The terms of the admin listener, where it has TLS.
+    pub terms: Option<SharedTerms>,
+}
+
 /// The services of the admin listener and of the one for scrapers.
-#[must_use]
-pub fn services(settings: &AdminSettings, admin: &Arc<Admin>) -> Vec<Box<dyn Startable>> {
-    let service = |name: &str, address: std::net::SocketAddr, whole: bool| {
-        let mut service = Service::new(name.to_owned(), Api { admin: Arc::clone(admin), whole });
-        service.add_tcp(&address.to_string());
-        Box::new(service) as Box<dyn Startable>
+pub fn services(settings: &AdminSettings, admin: &Arc<Admin>) -> Result<Listening, TlsSetupError> {
+    let service = |name: &str, whole: bool| Service::new(name.to_owned(), Api { admin: Arc::clone(admin), whole });
+    let (mut api, address) = (service("admin", true), settings.address.to_string());
+    // Handshakes here are not counted: metrics tell of clients, not of operators.
+    let listener = |tls| tls::handshake::listener(0, tls, false, Arc::new(|_, _| {}));
+    let terms = if let Some((engine, terms)) = settings.tls.as_ref().map(listener).transpose()? {
+        api.add_tls_with_settings(&address, None, engine);
+        Some(terms)
+    } else {
+        api.add_tcp(&address);
+        None
     };
-    let mut services = vec![service("admin", settings.address, true)];
-    services.extend(settings.metrics_address.map(|address| service("metrics", address, false)));
-    services
+    let mut services: Vec<Box<dyn Startable>> = vec![Box::new(api)];
+    if let Some(address) = settings.metrics_address {
+        let mut metrics = service("metrics", false);
+        metrics.add_tcp(&address.to_string());
+        services.push(Box::new(metrics));
+    }
+    Ok(Listening { services, terms })
 }
 
 /// One listener.
@@ -131,6 +152,9 @@ impl Call {
 impl ServeHttp for Api {
     async fn response(&self, session: &mut ServerSession) -> Answer {
         let request = session.req_header();
+        if self.whole && !is_addressed_directly(request) {
+            return refusal(StatusCode::MISDIRECTED_REQUEST);
+        }
         if self.whole && revocations::serves(request.uri.path()) {
             let method = request.method.clone();
             return match admit(session, &self.admin.token) {
@@ -219,6 +243,20 @@ impl Api {
     }
 }
 
+/// True where the client named us by an address, as `localhost`, or not at all. A page in a browser on this machine can
+/// have a name of its own lead here (DNS rebinding), and would then read what is meant for operators.
+fn is_addressed_directly(request: &RequestHeader) -> bool {
+    let is_direct = |authority: &str| {
+        let host = Authority::parse(authority).map(|authority| authority.host);
+        host.is_some_and(|host| {
+            let bare = host.as_str().trim_start_matches('[').trim_end_matches(']');
+            bare == "localhost" || bare.parse::<IpAddr>().is_ok()
+        })
+    };
+    let told = request.headers.get_all(header::HOST).iter().map(|host| host.to_str().unwrap_or_default());
+    told.chain(request.uri.authority().map(http::uri::Authority::as_str)).all(is_direct)
+}
+
 /// Where the JSON is faulty. The parser's own words may quote the body, token and all.
 pub(super) fn json_fault(wanted: &str, fault: &serde_json::Error) -> String {
     format!("the body is not {wanted}: see line {}, column {}", fault.line(), fault.column())
@@ -265,6 +303,24 @@ mod tests {
         assert!(same(b"secret", b"secret"));
         assert!(!same(b"secret", b"secre"));
         assert!(!same(b"", b"secret"));
+    }
+
+    #[test]
+    fn only_an_address_or_localhost_is_answered() {
+        let asked = |hosts: &[&str]| {
+            let mut request = RequestHeader::build("GET", b"/metrics", None).unwrap();
+            for host in hosts {
+                request.append_header("Host", *host).unwrap();
+            }
+            is_addressed_directly(&request)
+        };
+        for hosts in [&[][..], &["127.0.0.1:9901"], &["localhost:9901"], &["LOCALHOST"], &["[::1]:9901"], &["10.0.0.1"]]
+        {
+            assert!(asked(hosts), "{hosts:?}");
+        }
+        for hosts in [&["evil.example"][..], &["127.0.0.1.evil.example"], &["localhost", "evil.example"], &[""]] {
+            assert!(!asked(hosts), "{hosts:?}");
+        }
     }
 
     #[test]

@@ -64,9 +64,9 @@ impl fmt::Debug for ExplainRequest {
 /// The answer. It holds no token.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExplainAnswer {
-    /// `allowed`, `public`, `denied`, `error`; `redirected` for a request in the clear.
+    /// `allowed`, `public`, `denied`, `would_deny`, `error`; `redirected` for a request in the clear.
     pub outcome: String,
-    /// The reason of a refusal.
+    /// The reason of a refusal, or of one that report mode does not make.
     pub reason: Option<String>,
     /// The route's name, or `none`.
     pub route: String,
@@ -202,7 +202,7 @@ fn fingerprint(pem: &str) -> Result<[u8; 32], ExplainError> {
 fn permitted(snapshot: &Snapshot, permit: &Permit, asked: &Asked<'_>, facts: &Facts<'_>) -> ExplainAnswer {
     ExplainAnswer {
         outcome: Outcome::permitted(permit).label().to_owned(),
-        reason: None,
+        reason: permit.report().and_then(|report| report.would_deny).map(|reason| reason.label().to_owned()),
         route: snapshot.route_name(Some(permit.route())).to_owned(),
         issuer: snapshot.issuer_name(permit.issuer()).to_owned(),
         status: 200,
@@ -265,7 +265,7 @@ fn upstream_headers(
     let outgoing = Outgoing::new(&asked.headers, &snapshot.firewall, permit, &origin);
     let kept = asked.headers.iter().filter(|(name, _)| !outgoing.remove.contains(name));
     let kept = kept.map(|(name, value)| (name.as_str(), value));
-    let set = outgoing.set.iter().map(|(name, value)| (name.as_str(), value));
+    let set = outgoing.set.iter().map(|(name, value)| (&**name, value));
     let mut shown: BTreeMap<String, String> = BTreeMap::new();
     for (name, value) in kept.chain(set) {
         let value = show(name, value);

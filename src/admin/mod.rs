@@ -9,7 +9,7 @@ mod answer;
 mod revocations;
 mod url;
 
-pub use api::{Admin, AdminToken, Readiness, Source, services};
+pub use api::{Admin, AdminToken, Listening, Readiness, Source, services};
 pub use explain::{ExplainAnswer, ExplainError, ExplainRequest, ExplainStage, explain};
 pub use operate::{
     EffectivePolicy, FetchReport, IssuerKeys, Operator, ReloadCause, ReloadOutcome, ReloadReport, Status, StoreReport,

@@ -2,6 +2,7 @@
 //! as data. Who fills them in, `app` hands over; nothing here knows where a configuration comes from.
 
 use crate::issuer::http::{IssuerStatus, LastFetch};
+use crate::telemetry::AuditStatus;
 use async_trait::async_trait;
 use serde::Serialize;
 
@@ -131,6 +132,8 @@ pub struct Status {
     pub store: StoreReport,
     /// The keys of every issuer.
     pub issuers: Vec<IssuerKeys>,
+    /// The audit log; `null` where there is none.
+    pub audit: Option<AuditStatus>,
 }
 
 /// The memory of spent tokens.

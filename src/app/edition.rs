@@ -9,7 +9,7 @@ use crate::decision::Endpoints;
 use crate::issuer::IssuerProfile;
 use crate::issuer::http::RemoteKeys;
 use crate::proxy::{Generation, ListenerSettings, ServerSettings};
-use crate::telemetry::{LogSettings, Metrics};
+use crate::telemetry::{AuditSettings, LogSettings, Metrics};
 use crate::upstream::{UpstreamError, Upstreams};
 use std::sync::Arc;
 
@@ -22,6 +22,7 @@ pub(super) struct Settings {
     pub(super) verdicts: VerdictBounds,
     pub(super) revocations: RevocationSettings,
     pub(super) log: LogSettings,
+    pub(super) audit: Option<AuditSettings>,
 }
 
 /// A whole configuration, built aside.
@@ -53,6 +54,7 @@ impl Edition {
             verdicts: loaded.verdicts,
             revocations: loaded.revocations.clone(),
             log: loaded.log,
+            audit: loaded.audit.clone(),
         };
         let endpoints = Arc::clone(&upstreams) as Arc<dyn Endpoints>;
         let snapshot = loaded.into_snapshot(number, endpoints, Arc::clone(nonces));

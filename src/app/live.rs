@@ -6,13 +6,13 @@ use crate::admin::{
 };
 use crate::authn::{BindingRule, OnLoss, ReplayMode, RevocationPolicy};
 use crate::clock::{Clock, UnixTime};
-use crate::decision::{Access, Guard, RoutePolicy, Snapshot};
+use crate::decision::{Access, Guard, Mode, RoutePolicy, Snapshot};
 use crate::issuer::http::KeyFetcher;
 use crate::issuer::{Form, IssuerProfile};
 use crate::observe::Observer as _;
 use crate::proxy::{ServerSettings, Shared};
 use crate::store::{Store, StoreError};
-use crate::telemetry::Metrics;
+use crate::telemetry::{AuditStatus, Metrics};
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use std::sync::Arc;
@@ -65,6 +65,10 @@ impl Live {
         report
     }
 
+    fn audit(&self) -> Option<AuditStatus> {
+        self.shared.audit.as_ref().map(|audit| audit.status())
+    }
+
     fn store(&self) -> &Arc<dyn Store> {
         self.shared.memory.replay.store()
     }
@@ -100,6 +104,9 @@ impl Source for Live {
             readiness.ready &= !snapshot.policies.iter().any(insists_on_revocations);
             readiness.reasons.push("the list of revocations is out of date".to_owned());
         }
+        if let Some(error) = self.audit().and_then(|status| status.error) {
+            readiness.reasons.push(format!("the audit log can't be written: {error}"));
+        }
         let keyless = issuers(&snapshot, &*self.shared.clock).into_iter().filter(|(_, keys)| *keys == 0);
         readiness.reasons.extend(keyless.map(|(name, _)| format!("issuer {name} has no keys that may be believed")));
         readiness
@@ -121,6 +128,7 @@ impl Source for Live {
             last_reload: self.standing.load().report.clone(),
             store: report_of(&**self.store()),
             issuers: issuers(&snapshot, &*self.shared.clock).into_iter().map(of_issuer).collect(),
+            audit: self.audit(),
         }
     }
 
@@ -184,11 +192,17 @@ fn is_guarded(policy: &RoutePolicy) -> bool {
 }
 
 fn insists_on_revocations(policy: &RoutePolicy) -> bool {
-    matches!(&policy.access, Access::Guarded(guard) if guard.revocation == RevocationPolicy::Required)
+    matches!(&policy.access, Access::Guarded(guard) if guard.revocation == RevocationPolicy::Required && refuses(guard))
 }
 
 fn is_closed(policy: &RoutePolicy) -> bool {
-    claims(policy) && matches!(&policy.access, Access::Guarded(guard) if guard.on_loss == OnLoss::Closed)
+    claims(policy)
+        && matches!(&policy.access, Access::Guarded(guard) if guard.on_loss == OnLoss::Closed && refuses(guard))
+}
+
+/// A route that only reports answers no request 503 for what it can't judge.
+fn refuses(guard: &Guard) -> bool {
+    guard.mode == Mode::Enforce
 }
 
 /// Every issuer's name, and how many keys it has that may be believed; none where its form can't be opened at all.

@@ -72,6 +72,8 @@ pub(super) struct Reloader {
     pub(super) live: Arc<Live>,
     /// The terms of the handshakes, by the names of their listeners.
     pub(super) terms: Vec<(Arc<str>, SharedTerms)>,
+    /// Those of the admin API, where it has TLS.
+    pub(super) admin_terms: Option<SharedTerms>,
     /// The admin API's token.
     pub(super) token: AdminToken,
     /// The process's own nonces, which outlive every configuration.
@@ -142,9 +144,16 @@ impl Reloader {
                 terms.store(Arc::new(renewed));
             }
         }
+        if let (Some(terms), Some(tls)) = (&self.admin_terms, &settings.admin.tls) {
+            let renewed = terms.load().renewed(tls);
+            terms.store(Arc::new(renewed));
+        }
         self.token.store(settings.admin.token.clone().map(Arc::new));
         logs::set_level(settings.log.level);
         let shared = &self.live.shared;
+        if let (Some(audit), Some(settings)) = (&shared.audit, &settings.audit) {
+            audit.renew(settings.terms);
+        }
         generation.upstreams.succeed(&shared.generation.load().upstreams);
         generation.upstreams.keep();
         shared.generation.store(Arc::new(generation));

@@ -8,12 +8,12 @@ use crate::admin::AdminSettings;
 use crate::config::{RevocationSettings, StoreSettings};
 use crate::proxy::{ListenerKind, ListenerSettings, ServerSettings};
 use crate::store::{RedisSettings, Servers};
-use crate::telemetry::LogSettings;
+use crate::telemetry::{AuditSettings, LogSettings};
 use crate::tls::TlsSettings;
 
 /// The keys of gateway.yaml in which `now` differs from `started`, and which only a start applies.
 pub(super) fn needs_restart(started: &Settings, now: &Settings) -> Vec<String> {
-    let Settings { listeners, admin, store, revocations, server, verdicts, log } = started;
+    let Settings { listeners, admin, store, revocations, server, verdicts, log, audit } = started;
     // The level is applied; where the log goes is not configured.
     let LogSettings { level: _, target: _ } = log;
     let mut keys = all_listeners(listeners, &now.listeners);
@@ -21,6 +21,7 @@ pub(super) fn needs_restart(started: &Settings, now: &Settings) -> Vec<String> {
     keys.extend(of_store(store, &now.store));
     keys.extend(of_revocations(revocations, &now.revocations));
     keys.extend(of_server(server, &now.server));
+    keys.extend(of_audit(audit.as_ref(), now.audit.as_ref()));
     keys.extend((*verdicts != now.verdicts).then(|| "server.verdict_cache".to_owned()));
     keys
 }
@@ -31,10 +32,27 @@ fn differing(keys: &[(&str, bool)]) -> Vec<String> {
 }
 
 fn of_admin(started: &AdminSettings, now: &AdminSettings) -> Vec<String> {
-    let AdminSettings { address, metrics_address, token: _ } = started;
+    // The certificate and whom it believes are swapped like those of the listeners.
+    let AdminSettings { address, metrics_address, tls, token: _ } = started;
+    let asks = |settings: &AdminSettings| settings.tls.as_ref().map(|tls| tls.client_certificates.is_some());
+    let asked = tls.as_ref().map(|tls| tls.client_certificates.is_some());
     differing(&[
+        ("admin.tls", asked != asks(now)),
         ("admin.address", *address != now.address),
         ("admin.metrics_address", *metrics_address != now.metrics_address),
+    ])
+}
+
+/// Where and under which key it is written lives as long as the process; what is written does not.
+fn of_audit(started: Option<&AuditSettings>, now: Option<&AuditSettings>) -> Vec<String> {
+    let (Some(started), Some(now)) = (started, now) else {
+        return differing(&[("telemetry.audit", started.is_some() != now.is_some())]);
+    };
+    let AuditSettings { file, key, rotate, terms: _ } = started;
+    differing(&[
+        ("telemetry.audit.file", *file != now.file),
+        ("telemetry.audit.key", *key != now.key),
+        ("telemetry.audit.rotate", *rotate != now.rotate),
     ])
 }
 
@@ -176,6 +194,7 @@ mod tests {
     use crate::proxy::{PublicAddress, Scheme, TrustedProxies};
     use crate::secret::Secret;
     use crate::telemetry::LogLevel;
+    use crate::telemetry::audit::{AuditEvents, AuditTerms};
     use std::time::Duration;
 
     fn listener(name: &str, to: u16) -> ListenerSettings {
@@ -194,13 +213,24 @@ mod tests {
     fn settings() -> Settings {
         Settings {
             listeners: vec![listener("http", 443)],
-            admin: AdminSettings { address: "127.0.0.1:9901".parse().unwrap(), metrics_address: None, token: None },
+            admin: AdminSettings {
+                address: "127.0.0.1:9901".parse().unwrap(),
+                metrics_address: None,
+                tls: None,
+                token: None,
+            },
             store: StoreSettings::Embedded { max_entries: 10 },
             server: ServerSettings { threads: 2, ..ServerSettings::default() },
             revocations: RevocationSettings { file: None, max_stale: Duration::from_secs(300) },
             verdicts: VerdictBounds::default(),
             log: LogSettings::default(),
+            audit: Some(audit("audit.jsonl")),
         }
+    }
+
+    fn audit(file: &str) -> AuditSettings {
+        let key = Secret::new(vec![7; 32]);
+        AuditSettings { file: file.into(), key, rotate: 1, terms: AuditTerms::default() }
     }
 
     #[test]
@@ -210,6 +240,8 @@ mod tests {
         now.server.drain_delay = Duration::from_secs(60);
         now.server.shutdown_grace = Duration::from_secs(60);
         now.log.level = LogLevel::Warn;
+        let terms = AuditTerms { events: AuditEvents::Denials, ..AuditTerms::default() };
+        now.audit = Some(AuditSettings { terms, ..audit("audit.jsonl") });
         assert_eq!(needs_restart(&settings(), &now), Vec::<String>::new());
     }
 
@@ -221,6 +253,7 @@ mod tests {
         now.admin.address = "127.0.0.1:1".parse().unwrap();
         now.store = StoreSettings::Embedded { max_entries: 11 };
         now.server.threads = 3;
+        now.audit = Some(audit("other.jsonl"));
         let expected = [
             "listeners[http].address",
             "listeners[http].redirect_to",
@@ -228,6 +261,7 @@ mod tests {
             "admin.address",
             "store.embedded.max_entries",
             "server.threads",
+            "telemetry.audit.file",
         ];
         assert_eq!(needs_restart(&settings(), &now), expected);
         now.listeners = vec![];

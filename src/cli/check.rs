@@ -1,6 +1,6 @@
 //! `tollgate check`: everything `run` would find out, before it runs.
 
-use super::{Outcome, load};
+use super::{Outcome, load, promote};
 use crate::config;
 use clap::Args;
 use std::path::PathBuf;
@@ -14,11 +14,18 @@ pub(super) struct Check {
     /// Another configuration; prints how the routes' policies differ from it.
     #[arg(long)]
     against: Option<PathBuf>,
+    /// Ask the running gateway which of its routes in report mode could be enforced.
+    #[arg(long, conflicts_with = "against")]
+    live: bool,
 }
 
 impl Check {
-    pub(super) fn run(self) -> Outcome {
-        let Some(loaded) = load(&self.config) else { return Outcome::CheckFailed };
+    pub(super) fn run(self) -> anyhow::Result<Outcome> {
+        let Some(loaded) = load(&self.config) else { return Ok(Outcome::CheckFailed) };
+        if self.live {
+            promote::advise(&loaded)?.iter().for_each(|line| println!("{line}"));
+            return Ok(Outcome::Done);
+        }
         for warning in config::lint(&loaded) {
             println!("warning: {warning}");
         }
@@ -26,9 +33,9 @@ impl Check {
         let Some(against) = self.against else {
             println!("{policies}");
             println!("{}: sound", self.config.display());
-            return Outcome::Done;
+            return Ok(Outcome::Done);
         };
-        let Some(other) = load(&against) else { return Outcome::CheckFailed };
+        let Some(other) = load(&against) else { return Ok(Outcome::CheckFailed) };
         let differences = differences(&config::effective_policies(&other).to_string(), &policies.to_string());
         if differences.is_empty() {
             println!("no route's policy differs from {}", against.display());
@@ -36,7 +43,7 @@ impl Check {
         for line in differences {
             println!("{line}");
         }
-        Outcome::Done
+        Ok(Outcome::Done)
     }
 }
 

@@ -89,6 +89,11 @@ impl Explain {
 /// Asks the admin API of the gateway that runs under this configuration.
 async fn ask(admin: &crate::admin::AdminSettings, request: &ExplainRequest) -> anyhow::Result<ExplainAnswer> {
     let Some(token) = &admin.token else { bail!("--live needs `admin.token` in the configuration") };
+    if admin.tls.is_some() {
+        bail!(
+            "--live asks without TLS, and this configuration has `admin.tls`: send the request to /api/explain yourself"
+        );
+    }
     let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(5)).build()?;
     let url = format!("http://{}/api/explain", admin.address);
     let answer = client.post(&url).bearer_auth(token.expose()).json(request).send().await;

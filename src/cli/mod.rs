@@ -1,11 +1,13 @@
 //! The commands. Exit codes: 0 done, 1 the check failed, 2 usage.
 
+mod audit;
 mod check;
 mod devkit;
 mod echo;
 mod explain;
 mod keys;
 mod metrics;
+mod promote;
 mod quickstart;
 mod token;
 
@@ -45,6 +47,9 @@ enum Command {
     /// Make and look into dev tokens.
     #[command(subcommand)]
     Token(token::Token),
+    /// Prove the audit log.
+    #[command(subcommand)]
+    Audit(audit::AuditCommand),
     /// Print what the gateway counts: every metric with its labels and meaning.
     Metrics(metrics::MetricsCommand),
     /// Print the JSON Schema of gateway.yaml.
@@ -61,7 +66,9 @@ enum Outcome {
 /// Parses the process's arguments, runs the command, and says how it went.
 #[must_use]
 pub fn main() -> ExitCode {
-    match run(Arguments::parse().command) {
+    let ended = run(Arguments::parse().command);
+    log::logger().flush();
+    match ended {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::CheckFailed) => ExitCode::from(1),
         Err(error) => {
@@ -79,11 +86,12 @@ fn run(command: Command) -> anyhow::Result<Outcome> {
             crate::app::run(loaded, inputs, upgrade)?;
             Ok(Outcome::Done)
         }
-        Command::Check(command) => Ok(command.run()),
+        Command::Check(command) => command.run(),
         Command::Explain(command) => command.run(),
         Command::Quickstart(command) => command.run(),
         Command::Keys(command) => command.run(),
         Command::Token(command) => command.run(),
+        Command::Audit(command) => command.run(),
         Command::Metrics(command) => command.run(),
         Command::Schema => {
             println!("{}", serde_json::to_string_pretty(&config::json_schema())?);

@@ -107,6 +107,7 @@ fn join(own: AccessRules, site: &Site, base: &AccessRules, faults: &mut Faults) 
         replay: join.at_least("replay", own.replay, base.replay, "once"),
         on_loss: join.at_least("on_loss", own.on_loss, base.on_loss, "closed"),
         revocation: join.at_least("revocation", own.revocation, base.revocation, "required"),
+        mode: join.at_least("mode", own.mode, base.mode, "enforce"),
     }
 }
 

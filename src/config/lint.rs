@@ -4,12 +4,13 @@
 use super::compile::Rule;
 use super::loaded::Loaded;
 use super::possession;
+use super::reach;
 use super::site::Site;
 use super::spending;
 use super::warning::Warning;
 use crate::authn::{BindingRule, OnLoss, ReplayMode, RevocationPolicy};
 use crate::clock::{Clock as _, SystemClock};
-use crate::decision::{Access, Guard};
+use crate::decision::{Access, Guard, Mode};
 use crate::identity::TokenHandling;
 use crate::issuer::IssuerId;
 use crate::proxy::ListenerKind;
@@ -30,6 +31,7 @@ pub fn lint(loaded: &Loaded) -> Vec<Warning> {
     }
     spending::lint(loaded, &mut warnings);
     possession::lint(loaded, &mut warnings);
+    reach::lint(loaded, &mut warnings);
     unused(loaded, &mut warnings);
     certificates(loaded, &mut warnings);
     warnings.sort_by_key(Warning::place);
@@ -58,6 +60,14 @@ fn one_route(rule: &Rule, site: &Site, warnings: &mut Vec<Warning>) {
         }
         return;
     };
+    if guard.mode == Mode::Report {
+        let weakness = "refuses nobody: once `tollgate_would_deny_total` of this route stands still, write `enforce`";
+        warnings.push(Warning::new(&site.key("access").key("mode"), weakness));
+        if rule.identity.token == TokenHandling::Inner {
+            let weakness = "has no effect in report mode, which tells the upstream nothing that it would have to prove";
+            warnings.push(Warning::new(&site.key("identity").key("token"), weakness));
+        }
+    }
     if guard.scopes.names().is_empty() && guard.when.is_none() {
         let weakness = "lets in every token of its issuers: it asks neither `scopes` nor `when`";
         warnings.push(Warning::new(&site.key("access"), weakness));
@@ -145,6 +155,7 @@ fn asks_less(rule: &Rule, strict: &Guard) -> bool {
     let weaker = strict.step_up.is_some() && lax.step_up != strict.step_up;
     let unasked = strict.scopes.names().iter().any(|scope| !lax.scopes.names().contains(scope));
     let stranger = lax.issuers.iter().any(|issuer| !strict.issuers.contains(issuer));
+    let unasked = unasked || (lax.mode == Mode::Report && strict.mode == Mode::Enforce);
     reused || unbound || weaker || unasked || stranger
 }
 

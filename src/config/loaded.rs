@@ -14,7 +14,7 @@ use crate::issuer::http::RemoteKeys;
 use crate::issuer::{IssuerProfile, Registry};
 use crate::proxy::{ListenerSettings, ServerSettings};
 use crate::route::RouteTable;
-use crate::telemetry::LogSettings;
+use crate::telemetry::{AuditSettings, LogSettings};
 use crate::upstream::UpstreamSettings;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -40,6 +40,8 @@ pub struct Loaded {
     pub verdicts: VerdictBounds,
     /// The log.
     pub log: LogSettings,
+    /// The audit log, where there is one.
+    pub audit: Option<AuditSettings>,
     /// Whom we believe.
     pub issuers: Registry,
     /// Those of the issuers whose keys are fetched, and where from: their rings are empty until that has happened.

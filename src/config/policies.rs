@@ -3,7 +3,7 @@
 use super::compile::{Rule, StoreSettings};
 use super::loaded::Loaded;
 use crate::authn::{BindingRule, ReplayMode, RevocationPolicy, StepUp};
-use crate::decision::{Access, Guard};
+use crate::decision::{Access, Guard, Mode};
 use crate::identity::{Encoding, Format, HeaderRule, TokenHandling};
 use crate::issuer::IssuerProfile;
 use crate::store::{RedisSettings, RedisUrl, Servers};
@@ -67,8 +67,11 @@ fn guarded(guard: &Guard, loaded: &Loaded) -> Vec<String> {
     let fetched =
         |profile: &IssuerProfile| loaded.remote_keys.iter().find(|(follower, _)| follower.name == profile.name);
     let source = |profile: &IssuerProfile| fetched(profile).map(|(_, keys)| keys.source().as_str());
-    let mut lines: Vec<String> =
-        profiles.iter().map(|profile| format!("believes: {}", believed(profile, source(profile)))).collect();
+    let mut lines: Vec<String> = match guard.mode {
+        Mode::Enforce => Vec::new(),
+        Mode::Report => vec!["mode: report, nobody is refused and nobody is told to the upstream".to_owned()],
+    };
+    lines.extend(profiles.iter().map(|profile| format!("believes: {}", believed(profile, source(profile)))));
     let audiences = if guard.audiences.is_empty() {
         let mut all: Vec<&str> = profiles.iter().flat_map(|profile| &profile.audiences).map(String::as_str).collect();
         all.sort_unstable();

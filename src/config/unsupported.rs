@@ -25,10 +25,6 @@ const fn key(path: &'static str) -> Row {
     Row { path, value: None, remedy: "remove it" }
 }
 
-const fn key_but(path: &'static str, remedy: &'static str) -> Row {
-    Row { path, value: None, remedy }
-}
-
 const fn value_but(path: &'static str, value: &'static str, remedy: &'static str) -> Row {
     Row { path, value: Some(value), remedy }
 }
@@ -39,16 +35,13 @@ const fn value_but(path: &'static str, value: &'static str, remedy: &'static str
 pub const UNSUPPORTED: &[Row] = &[
     key("sessions"),
     key("refresh_guards"),
-    key_but("admin.tls", "remove it and listen on a loopback address"),
     key("store.redis.encryption_keys"),
     value_but("issuers[].token.form", "opaque", "write `signed`, `nested` or `sealed`"),
     key("issuers[].introspection"),
     value_but("routes[].access.credentials[]", "session", "write `header`"),
     key("routes[].access.second_factor"),
-    key("routes[].access.mode"),
     key("routes[].identity.signed"),
     key("routes[].session"),
-    key("telemetry.audit"),
     key("telemetry.otlp"),
 ];
 

@@ -86,7 +86,7 @@ impl fmt::Display for Challenge {
 mod tests {
     use super::*;
     use crate::authn::{BindingRule, DpopPolicy, OnLoss, ReplayMode, RevocationPolicy};
-    use crate::decision::Scopes;
+    use crate::decision::{Mode, Scopes};
 
     fn guard() -> Guard {
         let step_up = StepUp::new(vec!["urn:loa:2".into()], Some(Duration::from_secs(600)), vec![]);
@@ -101,6 +101,7 @@ mod tests {
             replay: ReplayMode::None,
             on_loss: OnLoss::Closed,
             revocation: RevocationPolicy::LastKnown,
+            mode: Mode::Enforce,
         }
     }
 

@@ -10,6 +10,7 @@ use crate::authn::token::{self, Opened, Verified};
 use crate::authn::{DpopPolicy, ProofTools};
 use crate::identity::TokenHandling;
 use crate::issuer::{IssuerId, IssuerProfile};
+use crate::jose::Claims;
 use crate::limit::RateReport;
 use crate::observe::Observer;
 use crate::request::{Authority, CanonicalPath, Credential, Facts, Host, Scheme, TargetUri, credentials};
@@ -18,6 +19,7 @@ use http::HeaderValue;
 use std::sync::Arc;
 use std::time::Duration;
 
+mod report;
 mod throttle;
 
 /// What is known of a request so far.
@@ -29,6 +31,7 @@ pub(super) struct Course<'c> {
     trace: &'c mut Trace,
     route: Option<RouteId>,
     issuer: Option<IssuerId>,
+    claims: Option<Arc<Claims>>,
     scheme: Scheme,
     allow: Vec<http::Method>,
     rate: Option<RateReport>,
@@ -51,6 +54,7 @@ impl<'c> Course<'c> {
             trace,
             route: None,
             issuer: None,
+            claims: None,
             scheme: Scheme::Bearer,
             allow: Vec::new(),
             rate: None,
@@ -70,6 +74,7 @@ impl<'c> Course<'c> {
         Denial {
             route: self.route,
             issuer: self.issuer,
+            claims: self.claims.clone(),
             challenges: challenges.unwrap_or_default(),
             dpop_nonce: guarded.and_then(|(_, guard)| self.dpop_nonce(guard)),
             retry_after: self.wait.or(denial.retry_after),
@@ -171,6 +176,7 @@ impl<'c> Course<'c> {
         match self.open_or_recall(guard, credential.token) {
             Ok(opened) => {
                 self.issuer = Some(opened.issuer());
+                self.claims = Some(Arc::clone(opened.claims()));
                 let name = self.snapshot.issuer_name(self.issuer);
                 self.trace.note(Stage::Token, StageResult::Passed, || format!("proven by the keys of {name}"));
                 Ok(opened)

@@ -5,8 +5,10 @@
 
 use super::challenge::Challenge;
 use crate::issuer::IssuerId;
+use crate::jose::Claims;
 use crate::limit::RateReport;
 use crate::route::RouteId;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Which kind of challenge goes with a reason.
@@ -122,6 +124,51 @@ reasons! {
 }
 
 impl Reason {
+    /// True where the credential or its rights are at fault, or can't be judged: what report mode counts instead of
+    /// refusing. A reason that is not named here is refused in every mode.
+    #[must_use]
+    pub const fn is_about_credential(self) -> bool {
+        matches!(
+            self,
+            Self::NoCredential
+                | Self::SeveralCredentials
+                | Self::MalformedCredential
+                | Self::TokenTooLarge
+                | Self::WrongForm
+                | Self::HeaderRefused
+                | Self::UnknownIssuer
+                | Self::AlgorithmRefused
+                | Self::TypeRefused
+                | Self::KeysUnavailable
+                | Self::UnknownKey
+                | Self::DecryptionFailed
+                | Self::BadSignature
+                | Self::MalformedClaims
+                | Self::ClaimMissing
+                | Self::Expired
+                | Self::NotYetValid
+                | Self::IssuedInFuture
+                | Self::LifetimeTooLong
+                | Self::WrongAudience
+                | Self::BindingMissing
+                | Self::BindingMismatch
+                | Self::BindingRefused
+                | Self::ProofMalformed
+                | Self::ProofMismatch
+                | Self::ProofStale
+                | Self::NonceRequired
+                | Self::Revoked
+                | Self::InsufficientScope
+                | Self::ConditionFalse
+                | Self::StepUpRequired
+                | Self::IdentityUnencodable
+                | Self::StoreUnavailable
+                | Self::ReplayUnprovable
+                | Self::Replayed
+                | Self::ProofReplayed
+        )
+    }
+
     /// True where the credential itself was refused, so that it counts towards a lock-out. A token that only our store
     /// can't vouch for does not: its holder has done nothing wrong.
     #[must_use]
@@ -143,6 +190,8 @@ pub struct Denial {
     pub route: Option<RouteId>,
     /// The issuer, once one was chosen.
     pub issuer: Option<IssuerId>,
+    /// The claims of the token, where its signature was verified: for the audit log alone.
+    pub claims: Option<Arc<Claims>>,
     /// The challenges of the answer; empty where a new token would not help.
     pub challenges: Vec<Challenge>,
     /// The nonce for the client's next proof, for `DPoP-Nonce` (RFC 9449 §8.1), where the route asks one.
@@ -164,6 +213,7 @@ impl Denial {
             reason,
             route: None,
             issuer: None,
+            claims: None,
             challenges: Vec::new(),
             dpop_nonce: None,
             retry_after,
@@ -189,6 +239,20 @@ mod tests {
         let labels: HashSet<_> = Reason::ALL.iter().map(|reason| reason.label()).collect();
         assert_eq!(labels.len(), Reason::ALL.len());
         assert!(labels.iter().all(|label| label.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')));
+    }
+
+    #[test]
+    fn report_mode_passes_over_what_new_credentials_could_mend_and_nothing_else() {
+        for reason in Reason::ALL {
+            let challenged = reason.challenge() != ChallengeKind::None;
+            assert!(!challenged || reason.is_about_credential(), "{reason:?}");
+        }
+        for reason in [Reason::BadFraming, Reason::AmbiguousPath, Reason::Misdirected, Reason::PlaintextToken] {
+            assert!(!reason.is_about_credential(), "{reason:?}");
+        }
+        for reason in [Reason::NoRoute, Reason::MethodNotAllowed, Reason::UpstreamUnavailable, Reason::Overloaded] {
+            assert!(!reason.is_about_credential(), "{reason:?}");
+        }
     }
 
     #[test]

@@ -19,18 +19,19 @@ pub use authorize::{Condition, ConditionError};
 pub use challenge::Challenge;
 pub use denial::{ChallengeKind, Denial, Reason};
 pub use edge::Edge;
-pub use permit::{Credentials, Permit};
-pub use policy::{Access, Endpoint, Endpoints, Guard, RoutePolicy, Scopes, UpstreamId};
+pub use permit::{Credentials, Permit, Report};
+pub use policy::{Access, Endpoint, Endpoints, Guard, Mode, RoutePolicy, Scopes, UpstreamId};
 pub use preflight::{Preflight, preflight};
 pub use redirect::redirect;
 pub use snapshot::Snapshot;
 pub use trace::{Stage, StageResult, Trace};
 pub use visible::Request;
 
-use crate::authn::{ProofKeys, ReplayGuard, Revocations, VerdictCache};
+use crate::authn::{ProofKeys, ProofOfPossession, ReplayGuard, Revocations, VerdictCache, Verified};
 use crate::limit::LimitMemory;
 use crate::observe::Observer;
-use crate::request::Facts;
+use crate::request::{CanonicalPath, Facts, Host};
+use crate::route::Parameters;
 use course::Course;
 use std::sync::Arc;
 
@@ -92,15 +93,16 @@ async fn walk(course: &mut Course<'_>) -> Result<Permit, Reason> {
         let permit = Permit::public(course.routed(), policy.edge.forwarded(path), endpoint);
         return Ok(permit.within(place, course.rate()));
     };
-    let credential = course.credential()?; // exactly one: two could be read differently behind us
-    course.rate_by_token(policy, &credential)?; // needs no crypto, so it comes before
-    let opened = course.open(guard, &credential)?; // shape and header before crypto, crypto before claims
-    let token = course.judge(opened)?; // times and audience, on every use
-    let possession = course.binding(guard, &credential, &token, &host, &path)?; // a bound token without its key is stolen
-    course.revocation(guard, &token)?; // on every use, or a cached verdict would outlive the log-out
-    course.authorize(guard, &token, &host, &path, &parameters)?;
-    course.step_up(guard, &token)?; // after scopes: no user logs in again for what stays forbidden
-    course.rate_by_caller(policy, &credential, &token).await?; // only what is proven may fill the shared store
+    if guard.mode == Mode::Report {
+        let found = would_pass(course, policy, guard, (&host, &path, &parameters)).await;
+        let report = course.report(found)?; // limits and outages refuse here too
+        let endpoint = course.endpoint(policy, None)?;
+        let place = course.enter(policy)?;
+        let way = (course.routed(), policy.edge.forwarded(path), endpoint);
+        let permit = Permit::reported(way, report, course.token_handling());
+        return Ok(permit.with_dpop_nonce(course.dpop_nonce(guard)).within(place, course.rate()));
+    }
+    let (token, possession) = proven(course, policy, guard, (&host, &path, &parameters)).await?;
     let identity = course.identity(&token)?; // what can't be told to the upstream must not cost the nonce
     let endpoint = course.endpoint(policy, token.claims().subject())?; // nor may a dead upstream
     let place = course.enter(policy)?; // nor may a full house
@@ -109,3 +111,37 @@ async fn walk(course: &mut Course<'_>) -> Result<Permit, Reason> {
     let permit = Permit::guarded((course.routed(), path, endpoint), (token, possession, fresh), identity);
     Ok(permit.with_dpop_nonce(course.dpop_nonce(guard)).within(place, course.rate()))
 }
+
+/// Who it is, and whether they may.
+async fn proven(
+    course: &mut Course<'_>,
+    policy: &RoutePolicy,
+    guard: &Guard,
+    (host, path, parameters): Target<'_>,
+) -> Result<(Verified, ProofOfPossession), Reason> {
+    let credential = course.credential()?; // exactly one: two could be read differently behind us
+    course.rate_by_token(policy, &credential)?; // needs no crypto, so it comes before
+    let opened = course.open(guard, &credential)?; // shape and header before crypto, crypto before claims
+    let token = course.judge(opened)?; // times and audience, on every use
+    let possession = course.binding(guard, &credential, &token, host, path)?; // a bound token without its key is stolen
+    course.revocation(guard, &token)?; // on every use, or a cached verdict would outlive the log-out
+    course.authorize(guard, &token, host, path, parameters)?;
+    course.step_up(guard, &token)?; // after scopes: no user logs in again for what stays forbidden
+    course.rate_by_caller(policy, &credential, &token).await?; // only what is proven may fill the shared store
+    Ok((token, possession))
+}
+
+/// The same for a route that only reports: all of it is asked, nothing of it is spent, and nothing of it is kept.
+async fn would_pass(
+    course: &mut Course<'_>,
+    policy: &RoutePolicy,
+    guard: &Guard,
+    target: Target<'_>,
+) -> Result<(), Reason> {
+    let (token, possession) = proven(course, policy, guard, target).await?;
+    course.identity(&token)?;
+    course.peek(guard, &token, &possession).await
+}
+
+/// Where a request goes: the host, the path, and the path's parameters.
+type Target<'p> = (&'p Host, &'p CanonicalPath, &'p Parameters);

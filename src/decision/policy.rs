@@ -91,6 +91,19 @@ pub struct Guard {
     pub on_loss: OnLoss,
     /// What happens when the list of revocations may be out of date.
     pub revocation: RevocationPolicy,
+    /// Whether what does not pass is refused.
+    pub mode: Mode,
+}
+
+/// Whether a route's policy is enforced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Mode {
+    /// What does not pass is refused.
+    #[default]
+    Enforce,
+    /// Every caller is let through, and none is told to the upstream; what would have been refused is counted. Framing,
+    /// path, limits and the stripping of headers stay as they are.
+    Report,
 }
 
 impl Guard {

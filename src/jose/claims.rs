@@ -27,7 +27,7 @@ pub enum ClaimsError {
 }
 
 /// A claims set whose registered claims have their right types. Nothing is said about who made it.
-#[derive(Clone, PartialEq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Claims {
     members: Map<String, Value>,
     audiences: Vec<String>,

@@ -17,6 +17,14 @@
 //! | `dpop.algorithms` | ES256, EdDSA | what clients use; every further one is one more to break |
 //! | `dpop.nonce` | `none` | it costs an idle client one more round trip; the one-time `jti` stops replay without it |
 //! | `server.dpop_nonce_key` | random, of this process | one gateway needs no more; several must share one, or clients dance at every change of replica |
+//! | `access.mode` | `enforce` | a policy that is only reported protects nobody; report mode is written out, and `check` warns of it |
+//! | `admin.tls` | none | the API listens on loopback; anything else refuses to load without it |
+//! | `telemetry.audit` | none | where it is written and who holds its key is a decision of the operator's |
+//! | `audit.events` | `all` | who was let in is asked as often as who was not |
+//! | `audit.subject` | `hash` | two records of one person can be told to be, and the log is not a list of people |
+//! | `audit.overflow` | `block` | a burst waits a little rather than lose records; never more than a second, and not again until the file takes some |
+//! | `audit.rotate` | 100 MiB | some 250000 records: small enough to move, large enough not to be one of thousands |
+//! | `audit.trace` | `false` | the reason says it in a word; a trace is for the weeks in which somebody asks why |
 //! | `identity.token` | `drop` | a backend that never sees the token can't leak it |
 //! | `headers.*.encoding` | `reject` | a value that two programs read differently is not an identity |
 //! | a client's header with `_` in its name | dropped | CGI, WSGI and their like can't tell `X_Account` from `X-Account`; nginx drops such names too |

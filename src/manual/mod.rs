@@ -7,6 +7,8 @@
 //! - [`metrics`] – everything that is counted
 //! - [`operations`] – what the operator of a gateway does, and in which order
 //! - [`alerts`] – what each alert means, and what to do
+//! - [`store`] – what each failure of the store means and costs
+//! - [`sizing`] – how large the store must be
 //! - [`rotation`] – changing keys, certificates and passwords without a refusal
 //! - [`upgrade`] – from one version to the next, and back
 //! - [`peers`] – how other gateways compare, as far as we have read
@@ -18,6 +20,8 @@ pub mod operations;
 pub mod peers;
 pub mod reasons;
 pub mod rotation;
+pub mod sizing;
+pub mod store;
 pub mod threats;
 pub mod upgrade;
 pub mod way;

@@ -98,6 +98,9 @@
 //! `dpop.nonce: required` and several replicas, give all of them one `server.dpop_nonce_key`: 32 random bytes or more. A
 //! new key costs every client one more round trip, and nothing else.
 //!
+//! **The log.** It is written by a thread of its own. Where its reader stops, requests go on: at most 8 MiB of lines wait,
+//! further ones are lost, and the log says how many once it is read again.
+//!
 //! **Stapling.** Let a timer fetch the response, `openssl ocsp -issuer ca.pem -cert edge.pem -url … -respout edge.ocsp`, and
 //! rename it into place: the change is seen. The chain must hold the certificate of the authority after the server's own.
 //! What is about another certificate, not signed by its authority, not good or not in its time is not stapled; `check` and
@@ -107,3 +110,27 @@
 //! missing or out of date, every certificate of that authority is refused. Where every authority's own issuer stands in
 //! `ca` and has its list there too (a root is its own issuer), authorities between are looked up as well; `check` names
 //! what lacks. A connection that stands keeps its certificate only as long as a handshake would accept it.
+//!
+//! **From report to enforce.** Put a new route, or a new condition on an old one, into `mode: report`. Whoever comes goes
+//! on, without identity headers and with the token dropped (write `token: keep` if the upstream still checks it itself).
+//! Let a week of real traffic pass, ask `tollgate check --live`, mend what `tollgate_would_deny_total` names, and write
+//! `enforce` once it stands still. `/metrics` counts from the start of the process: Prometheus remembers longer.
+//!
+//! **The audit log.** Give `telemetry.audit.key` 32 random bytes that no other program has, and keep a copy where the
+//! gateway's machine can't reach it: whoever has the key can forge the log. Keep the heads too. A line `audit: head
+//! NUMBER-MAC` stands in the log every minute, `GET /api/status` shows the last one, and `tollgate_audit_head` its number:
+//! it never falls, and one that does tells of a log that was cut. `tollgate audit verify FILE --head HEAD` proves the
+//! file; name those that were set aside before it, the oldest first. `FILE.before-NUMBER` holds the records before that
+//! number; removing old ones is yours. The program may be told to move the file: it begins a new one within a second, in
+//! which the chain goes on. A new key begins a new chain, and the old file is set aside.
+//!
+//! **When the audit log can't be written.** Requests go on. `tollgate_audit_records_total{result="failed"}` counts what is
+//! lost to the disk, `{result="dropped"}` what found no place in the queue of 10000; `/readyz` names the cause and stays
+//! ready. With `overflow: block` a request waits for a place, a second at most, and none waits again until the file takes
+//! records. Once it does, a record of kind `gap` tells how many are missing. A process that was killed loses what was in
+//! its queue; the next one cuts off half a record and goes on behind the last whole one. While one process takes over from
+//! another (`run --upgrade`), the old one holds the file, and the new one writes its own chain into `FILE.PID`.
+//!
+//! **The admin API beyond loopback.** Write `admin.tls` with `chain` and `key`, and `client_ca` so that operators must
+//! show a certificate of that authority; the token is asked all the same. `metrics_address` has no TLS: let only scrapers
+//! and probes reach it. Certificates are swapped by a reload.

@@ -34,4 +34,8 @@
 //! 15. **Forwarding.** [`Permit`](crate::decision::Permit) in hand, `proxy/egress` strips what a client could fake and
 //!     sets what was proven.
 //!
+//! On a route in report mode steps 5 to 11 are asked, and 13 is looked at, but what they refuse is counted and not made:
+//! the request goes on without an identity, under a permit that holds no claim. The audit log is told of every decision
+//! once it is made.
+//!
 //! The whole order is [`decide()`](crate::decision::decide()), on one screen. `explain` asks the same function.

@@ -210,7 +210,10 @@ impl Context {
     /// The route, the issuer, the outcome and the reason, for the record.
     pub(super) fn record(&self) -> (Option<RouteId>, Option<IssuerId>, Outcome, Option<Reason>) {
         match &self.verdict {
-            Verdict::Permitted(permit) => (Some(permit.route()), permit.issuer(), Outcome::permitted(permit), None),
+            Verdict::Permitted(permit) => {
+                let would_deny = permit.report().and_then(|report| report.would_deny);
+                (Some(permit.route()), permit.issuer(), Outcome::permitted(permit), would_deny)
+            }
             Verdict::Denied(denial) => {
                 (denial.route, denial.issuer, Outcome::refused(denial.reason), Some(denial.reason))
             }

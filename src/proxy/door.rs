@@ -7,7 +7,7 @@
 use super::arrivals::peer_of;
 use super::hasty::{Hasty, PREFACE};
 use super::places::Places;
-use super::{Shared, new_request_id, record, respond};
+use super::{Shared, record, request_id, respond};
 use crate::clock::Stopwatch;
 use crate::decision::{Denial, Reason};
 use crate::request::framing::{self, HeadFault, HeadLimits};
@@ -116,14 +116,14 @@ impl<A> Door<A> {
 
     /// Answers a faulty head and ends the connection.
     async fn refuse(&self, mut stream: Stream, head: &[u8], fault: HeadFault, watch: Stopwatch) {
-        let (request_id, denial) = (new_request_id(), Denial::new(fault.into()));
+        let (request_id, denial) = (request_id::new(), Denial::new(fault.into()));
         let encrypted = stream.get_ssl_digest().is_some();
         let to = respond::Addressee { request_id: request_id.as_str(), encrypted, also: &[] };
         let client = peer_of(stream.get_socket_digest().as_deref()).unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
         let answer = respond::bytes(&denial, to);
         // Whoever does not read the answer does without it.
         let _ = timeout(FAREWELL, farewell(&mut stream, &answer)).await;
-        record::faulty_head(&self.shared, &request_id, client, head, denial.reason, watch.elapsed());
+        record::faulty_head(&self.shared, &request_id, client, head, denial.reason, watch.elapsed()).await;
     }
 }
 

@@ -26,7 +26,7 @@ impl Guard {
 
     /// Answers `CONNECT` over HTTP/2, which the engine would answer without an identifier and without a count.
     async fn refuse_connect(&self, session: &mut ServerSession) {
-        let (request_id, watch) = (super::new_request_id(), Stopwatch::start());
+        let (request_id, watch) = (super::request_id::new(), Stopwatch::start());
         let now = self.shared.clock.now();
         let arrival = ingress::Arrival::of(session, &self.shared.listeners, now);
         let to =
@@ -35,7 +35,7 @@ impl Guard {
         // A client that does not read the answer does without it.
         let _ = respond::refuse(session, &denial, to).await;
         let line = b"CONNECT * HTTP/2";
-        record::faulty_head(&self.shared, &request_id, arrival.client, line, denial.reason, watch.elapsed());
+        record::faulty_head(&self.shared, &request_id, arrival.client, line, denial.reason, watch.elapsed()).await;
     }
 }
 

@@ -4,6 +4,7 @@
 //! work. A request is decided once, in `request_filter`, and forwarded only under the permit it got there.
 
 mod arrivals;
+mod audit;
 mod context;
 mod crossing;
 mod door;
@@ -22,6 +23,7 @@ pub mod listen;
 mod places;
 mod plain;
 mod record;
+mod request_id;
 mod respond;
 mod retry;
 pub mod settings;
@@ -36,9 +38,8 @@ pub use trust::{Network, TrustedProxies};
 
 use crate::clock::Clock;
 use crate::decision::{Denial, Memory, Permit, Preflight, Reason, Recollection, Trace, decide, preflight};
-use crate::request::RequestId;
 use crate::route::RouteId;
-use crate::telemetry::Metrics;
+use crate::telemetry::{Audit, Metrics};
 use crate::upstream::Pool;
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
@@ -69,6 +70,8 @@ pub struct Shared {
     pub metrics: Arc<Metrics>,
     /// The source of `now`.
     pub clock: Arc<dyn Clock>,
+    /// The audit log, where there is one.
+    pub audit: Option<Arc<Audit>>,
     /// The limits of the server.
     pub settings: ServerSettings,
     /// The listeners, in the order in which handshakes number them.
@@ -92,7 +95,7 @@ impl Gateway {
     }
 
     /// Asks the one decision; a preflight needs none.
-    async fn judge(&self, session: &ServerSession, context: &mut Context) -> Result<Judged, Denial> {
+    async fn judge(&self, session: &ServerSession, context: &mut Context, trace: &mut Trace) -> Result<Judged, Denial> {
         let arrival = context.arrival.insert(Arrival::of(session, &self.shared.listeners, context.time));
         if let Some(request_id) = arrival.request_id.take() {
             context.request_id = request_id;
@@ -100,7 +103,7 @@ impl Gateway {
         ingress::check_framing(session, self.shared.settings.max_header)?;
         let facts = arrival.facts(session.req_header(), context.time)?;
         let (snapshot, memory) = (&context.generation.snapshot, Memory::Live(&self.shared.memory));
-        let (observer, trace) = (&*self.shared.metrics, &mut Trace::off());
+        let observer = &*self.shared.metrics;
         match preflight(snapshot, memory, &facts, observer, trace).await {
             Some(answered) => answered.map(Judged::Preflight),
             None => {
@@ -197,14 +200,6 @@ impl Judged {
     }
 }
 
-/// A new identifier for a request.
-fn new_request_id() -> RequestId {
-    let mut bits = [0; 16];
-    // Identifiers only have to differ; should the random source fail, they still are well-formed.
-    let _ = openssl::rand::rand_bytes(&mut bits);
-    RequestId::from_random(u128::from_be_bytes(bits))
-}
-
 #[async_trait]
 impl ProxyHttp for Gateway {
     type CTX = Context;
@@ -217,7 +212,7 @@ impl ProxyHttp for Gateway {
         }
         let shared = &self.shared;
         let mut context =
-            Context::new(shared.generation.load_full(), shared.clock.now(), new_request_id(), &shared.in_flight);
+            Context::new(shared.generation.load_full(), shared.clock.now(), request_id::new(), &shared.in_flight);
         context.lifeline = lifeline;
         context
     }
@@ -247,8 +242,10 @@ impl ProxyHttp for Gateway {
             }
             return Ok(true);
         }
-        let judged = self.judge(session.as_downstream(), context).await;
+        let mut trace = self.trace();
+        let judged = self.judge(session.as_downstream(), context, &mut trace).await;
         record::decision(context, &judged);
+        self.audit(session.req_header(), context, &judged, &trace).await;
         match judged {
             Ok(Judged::Permit(permit)) => {
                 context.permit(permit);
@@ -326,7 +323,7 @@ impl ProxyHttp for Gateway {
     ) -> Result<()> {
         Self::record_upstream_answer(context);
         context.target_answered();
-        tunnel::answered(response, context);
+        tunnel::answered(session.req_header(), response, context, &self.shared);
         egress::finish(response, session.req_header(), context)
     }
 

@@ -3,7 +3,7 @@
 use super::context::{Attempt, Context};
 use super::door::MAX_LINE;
 use super::tunnel::Tunnel;
-use super::{Gateway, Judged, Shared, failure};
+use super::{Gateway, Judged, Shared, audit, failure};
 use crate::decision::{Denial, Reason};
 use crate::request::RequestId;
 use crate::telemetry::{AccessLine, Metrics, Outcome, UpstreamMeter};
@@ -23,7 +23,7 @@ pub(super) fn decision(context: &Context, judged: &Result<Judged, Denial>) {
 }
 
 /// Counts and logs a request that was refused for its head, before the engine read it.
-pub(super) fn faulty_head(
+pub(super) async fn faulty_head(
     shared: &Shared,
     request_id: &RequestId,
     client: IpAddr,
@@ -32,13 +32,14 @@ pub(super) fn faulty_head(
     took: Duration,
 ) {
     let (outcome, status) = (Outcome::refused(reason), reason.status());
-    let generation = shared.generation.load();
+    let generation = shared.generation.load_full();
     generation.meter(None).count(outcome);
     shared.metrics.denied(reason.label(), "none", "none");
     generation.meter(None).answered(StatusCode::from_u16(status).ok(), took);
+    let time = shared.clock.now();
     let (method, path) = first_words(head);
     AccessLine {
-        time: shared.clock.now(),
+        time,
         request_id: request_id.as_str(),
         client,
         method,
@@ -52,6 +53,7 @@ pub(super) fn faulty_head(
         duration: took,
     }
     .write();
+    audit::refused_unasked(shared, (time, request_id.as_str()), (method, path), client, reason).await;
 }
 
 /// What looks like a method and a path in a faulty head. Anything else may be a part of another message, with a secret
@@ -107,7 +109,10 @@ fn finish(context: &Context, metrics: &Metrics, (method, path): (&str, &str), st
     let meter = context.generation.meter(route);
     meter.count(outcome);
     if let Some(reason) = reason {
-        metrics.denied(reason.label(), issuer_name, route_name);
+        match outcome {
+            Outcome::WouldDeny => metrics.would_deny(reason.label(), issuer_name, route_name),
+            _ => metrics.denied(reason.label(), issuer_name, route_name),
+        }
     }
     meter.answered(status, took);
     if !log::log_enabled!(target: crate::telemetry::logs::ACCESS, log::Level::Info) {

@@ -68,7 +68,7 @@ impl fmt::Display for AccessLine<'_> {
 }
 
 /// The path as a JSON string, long segments cut: a token in a path must not reach the log whole.
-fn write_path(f: &mut fmt::Formatter<'_>, path: &str) -> fmt::Result {
+pub(super) fn write_path(f: &mut impl fmt::Write, path: &str) -> fmt::Result {
     let path = path.split(['?', '#']).next().unwrap_or_default();
     let mut shown = String::with_capacity(path.len());
     for (index, segment) in path.split('/').enumerate() {

@@ -15,6 +15,7 @@ pub use meter::{RouteMeter, UpstreamMeter};
 pub use page::{json, markdown, text};
 pub use table::{METRICS, MetricInfo, MetricKind};
 
+use label::AUDIT_RESULT;
 use observed::Observed;
 use prometheus::process_collector::ProcessCollector;
 use prometheus::{Encoder, IntGauge, Registry, TextEncoder};
@@ -40,6 +41,9 @@ impl Metrics {
         families.build_info.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         for counter in [&families.local_conflicts, &families.store_evicted] {
             counter.with_label_values(&NONE);
+        }
+        for result in AUDIT_RESULT.list().unwrap_or_default() {
+            families.audit_records.with_label_values(&[result]);
         }
         let observed = Observed::new(&families);
         Ok(Self { registry, families, observed })
@@ -71,6 +75,11 @@ impl Metrics {
     /// Counts one refusal.
     pub fn denied(&self, reason: &str, issuer: &str, route: &str) {
         self.families.denials.with_label_values(&[reason, issuer, route]).inc();
+    }
+
+    /// Counts one request that report mode let through.
+    pub fn would_deny(&self, reason: &str, issuer: &str, route: &str) {
+        self.families.would_denials.with_label_values(&[reason, issuer, route]).inc();
     }
 
     /// Notes the endpoints there are, as (upstream, endpoint, whether it is well); all others are forgotten.
@@ -120,6 +129,26 @@ impl Metrics {
         self.families.revocations.with_label_values(&NONE).set(i64::try_from(count).unwrap_or(i64::MAX));
         let age = age.map_or(f64::INFINITY, |age| age.as_secs_f64());
         self.families.revocation_age.with_label_values(&NONE).set(age);
+    }
+
+    /// Counts records of the audit log that are in the file.
+    pub fn audit_written(&self, records: u64) {
+        self.families.audit_records.with_label_values(&["written"]).inc_by(records);
+    }
+
+    /// Counts records that found no place in the queue.
+    pub fn audit_dropped(&self, records: u64) {
+        self.families.audit_records.with_label_values(&["dropped"]).inc_by(records);
+    }
+
+    /// Counts records that could not be written.
+    pub fn audit_failed(&self, records: u64) {
+        self.families.audit_records.with_label_values(&["failed"]).inc_by(records);
+    }
+
+    /// Notes how far the audit log is on the disk.
+    pub fn audit_head(&self, number: u64) {
+        self.families.audit_head.with_label_values(&NONE).set(i64::try_from(number).unwrap_or(i64::MAX));
     }
 
     /// Notes how many keys `issuer` has.

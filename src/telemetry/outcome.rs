@@ -11,13 +11,15 @@ pub enum Outcome {
     Public,
     /// The request was refused.
     Denied,
+    /// It would have been refused, had the route not been in report mode.
+    WouldDeny,
     /// Gateway, store or upstream could not do their part (5xx).
     Error,
 }
 
 impl Outcome {
     /// Every outcome.
-    pub const ALL: [Self; 4] = [Self::Allowed, Self::Public, Self::Denied, Self::Error];
+    pub const ALL: [Self; 5] = [Self::Allowed, Self::Public, Self::Denied, Self::WouldDeny, Self::Error];
 
     /// The outcome of a refusal: its status says on whose side the fault lies.
     #[must_use]
@@ -28,7 +30,11 @@ impl Outcome {
     /// The outcome of a permit.
     #[must_use]
     pub fn permitted(permit: &Permit) -> Self {
-        if permit.is_public() { Self::Public } else { Self::Allowed }
+        match permit.report() {
+            Some(report) if report.would_deny.is_some() => Self::WouldDeny,
+            None if permit.is_public() => Self::Public,
+            Some(_) | None => Self::Allowed,
+        }
     }
 
     /// The outcome's name.
@@ -38,6 +44,7 @@ impl Outcome {
             Self::Allowed => "allowed",
             Self::Public => "public",
             Self::Denied => "denied",
+            Self::WouldDeny => "would_deny",
             Self::Error => "error",
         }
     }

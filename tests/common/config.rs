@@ -29,6 +29,8 @@ pub struct Config {
     names: Vec<String>,
     listener: Vec<String>,
     tls: Vec<String>,
+    admin_keys: Vec<String>,
+    pub(super) scraped: Option<SocketAddr>,
     store: String,
     issuers: Vec<String>,
     upstreams: Vec<String>,
@@ -50,6 +52,8 @@ impl Config {
             names: vec![HOST.to_owned(), "*.example.test".to_owned()],
             listener: vec![],
             tls: vec![],
+            admin_keys: vec![],
+            scraped: None,
             store: "embedded: { max_entries: 100000 }".to_owned(),
             issuers: vec![],
             upstreams: vec![],
@@ -107,6 +111,20 @@ impl Config {
     pub fn client_certificates(mut self, mode: &str, issuer: &Authority, keys: &str) -> Self {
         self.tls.push(format!("client_certificates: {{ mode: {mode}, ca: clients.pem{keys} }}"));
         self.file("clients.pem", issuer.pem())
+    }
+
+    /// A further key of `admin:`.
+    #[must_use]
+    pub fn admin(mut self, yaml: &str) -> Self {
+        self.admin_keys.push(yaml.to_owned());
+        self
+    }
+
+    /// An address for scrapers and probes, which the harness then asks instead of the API.
+    #[must_use]
+    pub fn scraped(mut self) -> Self {
+        self.scraped = Some(ports::free());
+        self
     }
 
     /// What stands under `store:`.
@@ -179,6 +197,8 @@ impl Config {
         for line in self.listener.iter().chain([&format!("tls: {{ {} }}", tls.join(", "))]) {
             let _ = writeln!(listener, "    {line}");
         }
+        let scraped = self.scraped.map(|address| format!("metrics_address: \"{address}\""));
+        let more = self.admin_keys.iter().chain(&scraped).fold(String::new(), |all, key| all + ", " + key);
         let mut text = format!(
             "version: 1\n\
              listeners:\n\
@@ -187,7 +207,7 @@ impl Config {
              \x20   http2: true\n\
              {listener}\
              \x20 - {{ name: http, address: \"{http}\", redirect_to: https }}\n\
-             admin: {{ address: \"{admin}\", token: \"env:TOLLGATE_ADMIN_TOKEN\" }}\n"
+             admin: {{ address: \"{admin}\", token: \"env:TOLLGATE_ADMIN_TOKEN\"{more} }}\n"
         );
         section(&mut text, "store", "  ", std::slice::from_ref(&self.store));
         section(&mut text, "issuers", "  - ", &self.issuers);

@@ -91,9 +91,14 @@ impl Gateway {
         Client::plain(self.config.http, HOST)
     }
 
-    /// The admin address.
+    /// The admin API; where there is an address for scrapers, that one.
     pub fn admin(&self) -> Admin {
-        Admin::new(self.config.admin)
+        Admin::new(self.config.scraped.unwrap_or(self.config.admin))
+    }
+
+    /// Where the admin API listens.
+    pub fn admin_address(&self) -> SocketAddr {
+        self.config.admin
     }
 
     pub fn https_address(&self) -> SocketAddr {

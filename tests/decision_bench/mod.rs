@@ -16,8 +16,8 @@ use tollgate::authn::{
 };
 use tollgate::clock::UnixTime;
 use tollgate::decision::{
-    Access, Condition, Denial, Edge, Endpoint, Endpoints, Guard, Memory, Permit, Reason, Recollection, RoutePolicy,
-    Scopes, Snapshot, Trace, UpstreamId, decide,
+    Access, Condition, Denial, Edge, Endpoint, Endpoints, Guard, Memory, Mode, Permit, Reason, Recollection,
+    RoutePolicy, Scopes, Snapshot, Trace, UpstreamId, decide,
 };
 use tollgate::identity::{Encoding, Firewall, Format, HeaderRule, IdentityPlan, TokenHandling};
 use tollgate::issuer::{
@@ -356,6 +356,7 @@ fn guard(replay: ReplayMode, on_loss: OnLoss) -> Guard {
         replay,
         on_loss,
         revocation: RevocationPolicy::default_with(replay),
+        mode: Mode::Enforce,
     }
 }
 

@@ -8,10 +8,10 @@ use crate::config::defaults::{Asked, Merged};
 use crate::config::fault::Faults;
 use crate::config::gather::{Placed, Written};
 use crate::config::schema::issuers::Issuer;
-use crate::config::schema::routes::{AccessRules, OnLoss as WrittenLoss, Replay, Revocation};
+use crate::config::schema::routes::{AccessRules, Mode as WrittenMode, OnLoss as WrittenLoss, Replay, Revocation};
 use crate::config::schema::value::List;
 use crate::config::site::Site;
-use crate::decision::{Access, Condition, Guard, Scopes};
+use crate::decision::{Access, Condition, Guard, Mode, Scopes};
 use crate::issuer::IssuerId;
 
 /// Compiles what a route asks; `None` after a fault. `names_hosts`: whether the route serves certain hosts only.
@@ -46,6 +46,7 @@ pub fn compile(
         replay,
         on_loss: on_loss(rules.value.on_loss.or(store_wide)),
         revocation: revocation(rules.value.revocation, replay),
+        mode: mode(rules.value.mode),
     }))
 }
 
@@ -176,6 +177,13 @@ fn on_loss(written: Option<WrittenLoss>) -> OnLoss {
         None | Some(WrittenLoss::Closed) => OnLoss::Closed,
         Some(WrittenLoss::Local) => OnLoss::Local,
         Some(WrittenLoss::Open) => OnLoss::Open,
+    }
+}
+
+fn mode(written: Option<WrittenMode>) -> Mode {
+    match written {
+        None | Some(WrittenMode::Enforce) => Mode::Enforce,
+        Some(WrittenMode::Report) => Mode::Report,
     }
 }
 

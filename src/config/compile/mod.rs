@@ -6,6 +6,7 @@
 mod access;
 mod addresses;
 mod admin;
+mod audit;
 mod binding;
 mod certificates;
 mod clients;
@@ -104,6 +105,7 @@ pub fn compile(
     let server = server::compile(&written, bench.faults);
     let dpop_nonces = server::dpop_nonces(&written, &mut bench);
     let verdicts = server::verdicts(&written, bench.faults);
+    let audit = audit::compile(&written, &mut bench);
     let upstreams = upstreams::compile(&written, &mut bench);
     let believed = issuers::compile(&names, &mut bench);
     let rules = routes::compile(&written, &names, bench.faults);
@@ -119,6 +121,7 @@ pub fn compile(
         dpop_nonces,
         verdicts: verdicts?,
         log: server::log(&written),
+        audit,
         issuers: Registry::new(issuers),
         remote_keys,
         routes: rules.as_ref()?.table()?,

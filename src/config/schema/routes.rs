@@ -113,6 +113,8 @@ pub struct AccessRules {
     /// What happens when the list of revocations is older than `store.revocation_max_stale`. Default: required with
     /// `replay`, else last_known.
     pub revocation: Option<Revocation>,
+    /// Whether refusals are made or only counted. Default: enforce.
+    pub mode: Option<Mode>,
 }
 
 /// A scope (RFC 6749 §3.3).
@@ -197,6 +199,16 @@ pub enum OnLoss {
     Local,
     /// The request is answered 503.
     Closed,
+}
+
+/// Whether refusals are made or only counted, loosest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// Every request goes on, and none has an identity; what would have been refused is counted.
+    Report,
+    /// What does not pass is refused.
+    Enforce,
 }
 
 /// What happens when the list of revocations may be out of date, loosest first.

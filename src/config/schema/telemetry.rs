@@ -1,5 +1,6 @@
 //! `telemetry`: what the gateway writes about its work.
 
+use super::value::{FilePath, SecretRef, Size};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -9,6 +10,62 @@ use serde::Deserialize;
 pub struct Telemetry {
     /// The log on standard error.
     pub log: Option<Log>,
+    /// The audit log: who was let through and who was refused, chained so that a change shows. Default: none.
+    pub audit: Option<Audit>,
+}
+
+/// The audit log.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Audit {
+    /// The file.
+    #[schemars(required, extend("examples" = ["/var/log/tollgate/audit.jsonl"]))]
+    pub file: Option<FilePath>,
+    /// The key of the chain, at least 32 bytes. Whoever has it can prove the log, and forge it.
+    #[schemars(required, extend("examples" = ["env:AUDIT_KEY"]))]
+    pub key: Option<SecretRef>,
+    /// What is written. Default: all.
+    pub events: Option<AuditEvents>,
+    /// How the token's subject is written. Default: hash.
+    pub subject: Option<AuditSubject>,
+    /// What happens when records come faster than they can be written. Default: block.
+    pub overflow: Option<AuditOverflow>,
+    /// The size beyond which the file is set aside and the chain goes on in a new one. Default: 100MiB.
+    pub rotate: Option<Size>,
+    /// Whether each record tells how far the request came. Default: false.
+    pub trace: Option<bool>,
+}
+
+/// What is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum AuditEvents {
+    /// Every decision.
+    All,
+    /// Refusals alone.
+    Denials,
+}
+
+/// How the token's subject is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum AuditSubject {
+    /// As it is.
+    Clear,
+    /// As a hash under the key.
+    Hash,
+    /// Not at all.
+    None,
+}
+
+/// What happens when the queue is full.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum AuditOverflow {
+    /// Requests wait, for a second at most.
+    Block,
+    /// Records are dropped and counted.
+    Drop,
 }
 
 /// The log.

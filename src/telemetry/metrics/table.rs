@@ -2,9 +2,9 @@
 
 use super::family::{DECISION_BUCKETS, Family, REQUEST_BUCKETS};
 use super::label::{
-    ALGORITHM, CACHE_RESULT, CERTIFICATE, CLAIM_RESULT, CODE, ENDPOINT, FETCH_RESULT, HANDSHAKE_RESULT, ISSUER, LIMIT,
-    LISTENER, Label, OPERATION, OUTCOME, REASON, RELEASE_RESULT, REPLAY_MODE, ROUTE, STORE_ERROR, TLS_VERSION,
-    UPSTREAM, UPSTREAM_ERROR, VERSION,
+    ALGORITHM, AUDIT_RESULT, CACHE_RESULT, CERTIFICATE, CLAIM_RESULT, CODE, ENDPOINT, FETCH_RESULT, HANDSHAKE_RESULT,
+    ISSUER, LIMIT, LISTENER, Label, OPERATION, OUTCOME, REASON, RELEASE_RESULT, REPLAY_MODE, ROUTE, STORE_ERROR,
+    TLS_VERSION, UPSTREAM, UPSTREAM_ERROR, VERSION,
 };
 use prometheus::{GaugeVec, HistogramVec, IntCounterVec, IntGaugeVec, Registry};
 
@@ -73,6 +73,7 @@ macro_rules! table {
 table! {
     requests IntCounterVec(&[]) "requests_total" ["route" ROUTE, "outcome" OUTCOME] "Requests answered.";
     denials IntCounterVec(&[]) "denials_total" ["reason" REASON, "issuer" ISSUER, "route" ROUTE] "Requests refused, by reason.";
+    would_denials IntCounterVec(&[]) "would_deny_total" ["reason" REASON, "issuer" ISSUER, "route" ROUTE] "Requests that report mode let through and that would have been refused, by reason.";
     request_seconds HistogramVec(REQUEST_BUCKETS) "request_seconds" ["route" ROUTE, "code" CODE] "From the request's header to the end of its answer.";
     decision_seconds HistogramVec(DECISION_BUCKETS) "decision_seconds" ["route" ROUTE] "From the request's header to the decision.";
     upstream_seconds HistogramVec(REQUEST_BUCKETS) "upstream_seconds" ["upstream" UPSTREAM] "From the decision to the header of the upstream's answer.";
@@ -95,6 +96,8 @@ table! {
     issuer_keys IntGaugeVec(&[]) "issuer_keys" ["issuer" ISSUER] "Keys of the issuer that may be believed.";
     issuer_age GaugeVec(&[]) "issuer_keys_age_seconds" ["issuer" ISSUER] "How long ago the keys of the issuer were fetched.";
     issuer_fetches IntCounterVec(&[]) "issuer_fetch_total" ["issuer" ISSUER, "result" FETCH_RESULT] "Fetches of keys.";
+    audit_records IntCounterVec(&[]) "audit_records_total" ["result" AUDIT_RESULT] "Records of the audit log.";
+    audit_head IntGaugeVec(&[]) "audit_head" [] "The number of the last record of the audit log that is on the disk, exported every minute.";
     tunnels IntGaugeVec(&[]) "tunnels" ["route" ROUTE] "Open WebSockets, event streams and gRPC calls.";
     tls_handshakes IntCounterVec(&[]) "tls_handshakes_total" ["version" TLS_VERSION, "result" HANDSHAKE_RESULT] "TLS handshakes.";
     certificate_expiry IntGaugeVec(&[]) "certificate_expiry_timestamp_seconds" ["name" CERTIFICATE] "When the certificate for the name expires.";
