@@ -4,7 +4,7 @@
 
 mod decision_bench;
 
-use decision_bench::{Bench, PASSING_PATH, claims};
+use decision_bench::{Bench, NOW, PASSING_PATH, claims};
 use serde_json::json;
 use tollgate::authn::{OnLoss, ReplayMode};
 use tollgate::decision::Reason;
@@ -67,6 +67,18 @@ fn a_token_older_than_the_stores_memory_is_unprovable_until_it_expires() {
     old.insert("iat".into(), json!(1_001));
     old.insert("jti".into(), json!("young"));
     assert!(bench.ask(&bench.signed(&old)).is_ok());
+}
+
+#[test]
+fn a_token_from_the_stores_future_is_not_claimed_until_its_clock_is_there() {
+    let bench = Bench::with_a_store_behind(20);
+    let mut new = claims();
+    new.insert("iat".into(), json!(NOW - 19));
+    let token = bench.signed(&new);
+    assert_eq!(bench.reason(&token), Reason::StoreUnavailable);
+    assert_eq!(bench.peek(&token).unwrap_err(), Reason::StoreUnavailable);
+    new.insert("iat".into(), json!(NOW - 20));
+    assert!(bench.ask(&bench.signed(&new)).is_ok(), "nothing was spent");
 }
 
 #[test]

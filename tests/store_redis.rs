@@ -392,3 +392,25 @@ async fn an_identifier_is_never_a_part_of_a_command() {
     assert_eq!(after.len(), before.len() + hostile.len() + 1, "one key a claim, and none is gone");
     assert_eq!(lengths(&after), lengths(&before), "keys have one length, whatever they are made of");
 }
+
+#[tokio::test]
+async fn a_clock_that_is_far_off_says_nothing_of_the_epoch() {
+    let redis = Redis::start();
+    for far in [-31_000, 31_000] {
+        let store = with_clock(&redis, far);
+        let answer = store.claim(&[nonce("a")], Moved(far).now(), IfUnknown::GiveBack).await;
+        assert_eq!(answer, ClaimAnswer::Unknown(StoreError::Clock));
+        assert_eq!(redis.keys().len(), 0, "neither a claim nor a record");
+    }
+    assert!(is_fresh(&claim(&store::store(settings(&redis.url())), "a").await));
+}
+
+#[tokio::test]
+async fn how_far_a_clock_is_ahead_is_known_and_never_overrated() {
+    let redis = Redis::start();
+    for (moved, least, most) in [(20_000, 15, 20), (-20_000, 0, 0), (0, 0, 0)] {
+        let store = with_clock(&redis, moved);
+        assert!(is_fresh(&store.claim(&[nonce(&moved.to_string())], Moved(moved).now(), IfUnknown::GiveBack).await));
+        assert!((least..=most).contains(&store.ahead().as_secs()), "{moved}: {:?}", store.ahead());
+    }
+}

@@ -232,6 +232,11 @@ impl ReplayGuard {
         if self.handed_over.get().is_some_and(|at| demand.newest > at.plus(demand.leeway)) {
             return Err(ReplayRefusal::StoreLost(StoreError::HandedOver));
         }
+        if self.is_too_new(demand, now) {
+            observer
+                .claimed(demand.mode, if on_loss == OnLoss::Local { ClaimResult::Local } else { ClaimResult::Unknown });
+            return self.without_store(demand, on_loss, now, StoreError::Clock);
+        }
         let if_unknown = if on_loss == OnLoss::Closed { IfUnknown::GiveBack } else { IfUnknown::Keep };
         let answer = self.store.claim(&demand.nonces, now, if_unknown).await;
         let result = match &answer {
@@ -247,9 +252,19 @@ impl ReplayGuard {
         }
     }
 
+    /// Whether something was issued later than the store's clock can account for. If the store lost its memory a moment
+    /// after such a claim, the token would be younger than the memory that has forgotten it.
+    fn is_too_new(&self, demand: &Demand, now: UnixTime) -> bool {
+        demand.newest > now.minus(self.store.ahead()).plus(demand.leeway)
+    }
+
     /// What [`Self::claim`] would answer now, without claiming anything.
     pub async fn peek(&self, demand: &Demand, on_loss: OnLoss, now: UnixTime) -> Result<(), ReplayRefusal> {
-        match self.store.peek(&demand.nonces, now).await {
+        let answer = match self.store.peek(&demand.nonces, now).await {
+            ClaimAnswer::Fresh { .. } if self.is_too_new(demand, now) => ClaimAnswer::Unknown(StoreError::Clock),
+            answer => answer,
+        };
+        match answer {
             ClaimAnswer::Unknown(error) if on_loss == OnLoss::Closed => Err(ReplayRefusal::StoreLost(error)),
             ClaimAnswer::Unknown(_) if on_loss == OnLoss::Open => Ok(()),
             ClaimAnswer::Unknown(_) => match self.local.spent(&demand.nonces, now) {

@@ -28,6 +28,7 @@ pub use revocation::{RevocationFile, RevocationFileError};
 use crate::clock::UnixTime;
 use async_trait::async_trait;
 use std::fmt;
+use std::time::Duration;
 
 /// The name of one nonce in the store: 128 bits of SHA-256, so that no content of a token can shape a key.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -255,6 +256,14 @@ pub trait Store: Send + Sync {
     /// True when [`Self::count`] counts the requests of all replicas together.
     fn shares_counts(&self) -> bool {
         false
+    }
+
+    /// How far our clock is ahead of the store's, at least.
+    ///
+    /// An epoch is dated by the store. What was issued later than the store's own time, if it were claimed now, would not
+    /// be older than an epoch that begins a moment later, and could be claimed again.
+    fn ahead(&self) -> Duration {
+        Duration::ZERO
     }
 
     /// Whether the store, all of it, answers at present and can be relied on: for status and metrics.

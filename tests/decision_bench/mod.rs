@@ -125,6 +125,31 @@ impl Store for Lost {
     }
 }
 
+/// A store whose clock is behind ours.
+struct Behind(EmbeddedStore, Duration);
+
+#[async_trait::async_trait]
+impl Store for Behind {
+    async fn claim(&self, nonces: &[Nonce], now: UnixTime, if_unknown: IfUnknown) -> ClaimAnswer {
+        self.0.claim(nonces, now, if_unknown).await
+    }
+    async fn release(&self, receipt: &Receipt) {
+        self.0.release(receipt).await;
+    }
+    async fn peek(&self, nonces: &[Nonce], now: UnixTime) -> ClaimAnswer {
+        self.0.peek(nonces, now).await
+    }
+    fn ahead(&self) -> Duration {
+        self.1
+    }
+    fn condition(&self) -> Result<(), StoreError> {
+        self.0.condition()
+    }
+    fn epoch(&self) -> Option<UnixTime> {
+        self.0.epoch()
+    }
+}
+
 impl Bench {
     pub fn new(replay: ReplayMode) -> Self {
         Self::with_epoch(replay, 0)
@@ -140,6 +165,11 @@ impl Bench {
         let mut guard = guard(ReplayMode::None, OnLoss::Closed);
         change(&mut guard);
         Self::build(guard, Arc::new(EmbeddedStore::new(100, UnixTime::from_seconds(0))))
+    }
+
+    pub fn with_a_store_behind(seconds: u64) -> Self {
+        let store = Behind(EmbeddedStore::new(100, UnixTime::from_seconds(0)), Duration::from_secs(seconds));
+        Self::build(guard(ReplayMode::Once, OnLoss::Closed), Arc::new(store))
     }
 
     pub fn without_store(on_loss: OnLoss) -> Self {

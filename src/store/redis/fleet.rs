@@ -9,6 +9,7 @@ use crate::store::StoreError;
 use arc_swap::ArcSwap;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
@@ -134,6 +135,11 @@ impl Fleet {
         for primary in &self.map.load().primaries {
             primary.nudge();
         }
+    }
+
+    /// How far our clock is ahead of the slowest of theirs, at least.
+    pub(super) fn ahead(&self) -> Duration {
+        self.map.load().primaries.iter().map(|primary| primary.ahead()).max().unwrap_or_default()
     }
 
     /// What is wrong, if anything is: with one primary, or with one of several.

@@ -127,8 +127,8 @@ impl Inner {
             return Err(failed(StoreError::Refused, Landing::NotMade));
         };
         let session = self.ready(group).map_err(|error| failed(error, Landing::NotMade))?;
-        if session.is_unsettled() {
-            return Err(failed(StoreError::Unreplicated, Landing::NotMade));
+        if let Some(error) = session.unsettled() {
+            return Err(failed(error, Landing::NotMade));
         }
         let (owner, before) = (self.memory.owner(), self.memory.epoch(group).unwrap_or_default());
         let lost = Landing::Lost { owner: (owner != NO_OWNER).then_some(owner), epoch: before };

@@ -6,7 +6,8 @@ use super::dialer::Address;
 use super::info::ServerInfo;
 use crate::clock::UnixTime;
 use crate::store::StoreError;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::time::Duration;
 
 /// The farthest our clock and the store's may be apart, in milliseconds. A claim outlives its token by 60 s, which
 /// covers twice this.
@@ -24,6 +25,7 @@ pub(super) struct Guard {
     evicting: AtomicBool,
     alone: AtomicBool,
     clock_offset: AtomicI64,
+    ahead: AtomicU64,
     apart: AtomicBool,
     crowded: AtomicBool,
 }
@@ -77,17 +79,33 @@ impl Guard {
         .collect()
     }
 
+    /// Takes note of how far our clock was ahead of its when the question was sent. Its answer came later, so that the
+    /// way there and back never makes it look more than it is.
+    pub(super) fn note_ahead(&self, ahead: Duration) {
+        self.ahead.store(u64::try_from(ahead.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    /// How far our clock is ahead of its, at least.
+    pub(super) fn ahead(&self) -> Duration {
+        Duration::from_millis(self.ahead.load(Ordering::Relaxed))
+    }
+
     /// Why a fresh claim proves nothing, if so.
     pub(super) fn doubt(&self) -> Option<StoreError> {
         if self.evicting.load(Ordering::Relaxed) {
             Some(StoreError::Evicting)
-        } else if self.clock_offset.load(Ordering::Relaxed).saturating_abs() > MAX_CLOCK_OFFSET {
+        } else if self.is_apart() {
             Some(StoreError::Clock)
         } else if self.is_alone() {
             Some(StoreError::Unreplicated)
         } else {
             None
         }
+    }
+
+    /// Whether its clock and ours are too far apart for an epoch or an expiry to mean the same.
+    pub(super) fn is_apart(&self) -> bool {
+        self.clock_offset.load(Ordering::Relaxed).saturating_abs() > MAX_CLOCK_OFFSET
     }
 
     /// Whether fewer replicas are attached than must hold a claim.

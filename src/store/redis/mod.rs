@@ -193,6 +193,10 @@ impl Store for RedisStore {
         Ok(None)
     }
 
+    fn ahead(&self) -> Duration {
+        self.inner.fleet.ahead()
+    }
+
     fn condition(&self) -> Result<(), StoreError> {
         self.inner.fleet.condition()
     }

@@ -149,6 +149,11 @@ impl Primary {
         self.nudge.notify_one();
     }
 
+    /// How far our clock is ahead of its, at least.
+    pub(super) fn ahead(&self) -> Duration {
+        self.guard.ahead()
+    }
+
     /// Why there is no connection, or why what comes over it can't be relied on.
     pub(super) fn condition(&self) -> Result<(), StoreError> {
         let Some(session) = self.current() else {

@@ -121,8 +121,12 @@ impl Session {
         }
     }
 
-    /// Whether it is not yet said since when this primary has not forgotten, because too few replicas follow it.
-    pub(super) fn is_unsettled(&self) -> bool {
+    /// Why it is not yet said since when this primary has not forgotten, if so.
+    pub(super) fn unsettled(&self) -> Option<StoreError> {
+        self.is_unsettled().then(|| self.doubt().unwrap_or(StoreError::Unreplicated))
+    }
+
+    fn is_unsettled(&self) -> bool {
         self.unsettled.load(Ordering::Acquire)
     }
 
@@ -137,7 +141,7 @@ impl Session {
     }
 
     /// Asks the server who it is now, settles the epochs of `groups`, and takes note of its clock and its policy.
-    /// `false`: some are not settled yet, because too few replicas follow this primary.
+    /// `false`: some can't be settled yet, because too few replicas follow this primary, or its clock and ours are apart.
     pub(super) async fn probe(&self, inner: &Inner, groups: &[u16], scope: Scope) -> Result<bool, OpenError> {
         let (mut lane, known) = (self.lane(), self.replication());
         let some = scope == Scope::Some && !self.is_unsettled();
@@ -146,6 +150,7 @@ impl Session {
         let (facts, store_time, mut odd) = ask(&mut lane, inner, &looked_at).await?;
         inner.observer.store_answered("probe", watch.elapsed());
         let wall = inner.clock.now();
+        self.guard.note_ahead(before.since(store_time));
         if !facts.primary || facts.run != self.run {
             return Err(OpenError::NotPrimary);
         }
@@ -155,8 +160,9 @@ impl Session {
             odd = ask(&mut lane, inner, groups).await?.2;
         }
         // The replicas that a claim must wait for may still follow another primary, which then goes on making claims that
-        // count. What it makes is over when they have come over to this one: only then does the epoch begin.
-        if facts.replicas < inner.settings.replica_acks && !odd.is_empty() {
+        // count. What it makes is over when they have come over to this one: only then does the epoch begin. And what one
+        // of two clocks that are apart says would stand in everybody's record.
+        if !odd.is_empty() && (facts.replicas < inner.settings.replica_acks || self.guard.is_apart()) {
             self.unsettled.store(true, Ordering::Release);
             return Ok(false);
         }
@@ -173,7 +179,8 @@ impl Session {
     /// Settles the epoch of one group because a claim found no record of this server in it.
     pub(super) async fn settle(&self, inner: &Inner, group: u16) -> Result<UnixTime, Fault> {
         if !self.probe(inner, &[group], Scope::One).await.map_err(OpenError::as_fault)? {
-            return Err(Fault { error: StoreError::Unreplicated, maybe_done: true, broken: false });
+            let error = self.doubt().unwrap_or(StoreError::Unreplicated);
+            return Err(Fault { error, maybe_done: true, broken: false });
         }
         inner.memory.epoch(group).ok_or(Fault::NONSENSE)
     }
