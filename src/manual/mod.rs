@@ -7,12 +7,14 @@
 //! - [`metrics`] – everything that is counted
 //! - [`operations`] – what the operator of a gateway does, and in which order
 //! - [`alerts`] – what each alert means, and what to do
+//! - [`enforce`] – from report to enforce
 //! - [`rotation`] – changing keys, certificates and passwords without a refusal
 //! - [`upgrade`] – from one version to the next, and back
 //! - [`peers`] – how other gateways compare, as far as we have read
 
 pub mod alerts;
 pub mod defaults;
+pub mod enforce;
 pub mod metrics;
 pub mod operations;
 pub mod peers;
