@@ -65,3 +65,61 @@ fn a_wide_network_of_proxies_is_warned_of() {
     assert_eq!(found.len(), 1, "{found:#?}");
     assert!(found[0].contains("listeners[https].trusted_proxies[1]: reaches beyond private networks"), "{found:#?}");
 }
+
+#[test]
+fn what_reaches_further_than_it_seems_is_warned_of() {
+    let workshop = Workshop::new();
+    fs::write(
+        workshop.path("routes.d/team.yaml"),
+        "owner: team
+upstreams:
+  - { name: inside, endpoints: [\"http://127.0.0.1:9901\", \"http://team.internal\", \"http://169.254.169.254\"] }
+routes:
+  - name: team
+    match: { path: /team }
+    upstream: inside
+    access: { issuers: [corp], scopes: [team] }
+    identity: { strip: [Accept*] }
+",
+    )
+    .unwrap();
+    let text = "version: 1
+listeners:
+  - name: internal
+    address: 127.0.0.1:8443
+    tls:
+      certificates: [{ chain: certs/edge.pem, key: \"file:certs/edge.key\" }]
+      client_certificates: { mode: required, ca: certs/ca.pem }
+  - name: external
+    address: 127.0.0.1:8444
+    tls: { certificates: [{ chain: certs/edge.pem, key: \"file:certs/edge.key\" }] }
+store: { embedded: {} }
+issuers:
+  - name: corp
+    issuer: https://idp.example.com
+    audiences: [https://api.example.com]
+    keys: { jwks_file: keys/corp.jwks.json }
+    token: { signing_algorithms: [ES256], max_lifetime: 1h }
+upstreams:
+  - { name: orders, endpoints: [\"http://127.0.0.1:8081\"] }
+routes:
+  - name: orders
+    match: { path: /orders }
+    upstream: orders
+    access: { issuers: [corp], scopes: [orders], revocation: required }
+include: [routes.d/*.yaml]
+";
+    let found: Vec<String> =
+        warnings(&workshop, text).into_iter().filter(|line| !line.contains("expires within")).collect();
+    let wanted = [
+        "listeners[external].tls: serves the routes of `internal` too",
+        "routes[orders].access.revocation: is met by an empty list",
+        "upstreams[inside].endpoints[0]: leads to this machine",
+        "upstreams[inside].endpoints[2]: leads to this machine",
+        "routes[team].identity.strip: acts on the routes of all files",
+    ];
+    assert_eq!(found.len(), wanted.len(), "{found:#?}");
+    for part in wanted {
+        assert!(found.iter().any(|line| line.contains(part)), "{part}: {found:#?}");
+    }
+}

@@ -231,3 +231,43 @@ fn a_condition_judges_what_the_upstream_gets() {
     }
     assert!(scene.upstream.requests().iter().all(|request| request.target != "/accounts/spoofed"));
 }
+
+#[test]
+fn a_trace_tells_no_client_what_only_the_upstream_is_told() {
+    let scene = scene();
+    let bearer = scene.bearer();
+    let answer = scene.gateway.client().request("TRACE", "/orders/trace", &[("Authorization", &bearer)], b"");
+    assert_eq!(answer.status, 405, "{}", answer.text());
+    let authorization = format!("Authorization: {bearer}");
+    let answer = scene.gateway.client().curl("/orders/trace", &["-X", "TRACE", "-H", &authorization]);
+    assert_eq!(answer.status, 405, "{}", answer.text());
+    assert!(scene.upstream.requests().iter().all(|request| request.target != "/orders/trace"));
+}
+
+#[test]
+fn nobody_but_a_trusted_proxy_says_where_a_request_came_from() {
+    let scene = scene();
+    let spoofed = [
+        ("X-Forwarded-For", "203.0.113.7"),
+        ("X-Forwarded-Proto", "http"),
+        ("X-Forwarded-Host", "victim.example"),
+        ("X-Forwarded-Port", "1"),
+        ("X-Forwarded-Uri", "/admin"),
+        ("X-Forwarded-Prefix", "/admin"),
+        ("X-Forwarded-User", "mallory"),
+        ("X_Forwarded_For", "203.0.113.7"),
+        ("Forwarded", "for=203.0.113.7;proto=http;host=victim.example"),
+        ("True-Client-IP", "203.0.113.7"),
+        ("X-Client-IP", "203.0.113.7"),
+        ("X-Request-Id", "mallory"),
+    ];
+    let request = scene.forwarded("/public/forwarded", &spoofed);
+    let head = String::from_utf8_lossy(&request.raw_head).into_owned();
+    for lie in ["203.0.113.7", "victim.example", "/admin", "mallory"] {
+        assert!(!head.contains(lie), "{lie}: {head}");
+    }
+    assert_eq!(all_values(&request, "X-Forwarded-For"), ["127.0.0.1"]);
+    assert_eq!(all_values(&request, "X-Forwarded-Proto"), ["https"]);
+    assert_eq!(all_values(&request, "Forwarded").len(), 1);
+    assert!(all_values(&request, "Forwarded")[0].starts_with("for=127.0.0.1;host="), "{head}");
+}

@@ -106,6 +106,23 @@ fn what_is_no_sound_notice_is_refused_and_revokes_nothing() {
 }
 
 #[test]
+fn a_client_whose_notices_are_refused_is_not_listened_to_for_ever() {
+    let redis = Redis::start();
+    let scene = scene(&redis);
+    let gateway = scene.gateway();
+    for session in 0..70 {
+        let notice = form(&scene.notice(&json!({ "sub": "alice", "sid": format!("s{session}") })));
+        assert_answered(&notify(&gateway, &notice), 200, "sound notices are not counted");
+    }
+    let refused = (0..200).map(|_| notify(&gateway, &form("a.b.c"))).find(|answer| answer.status != 400).unwrap();
+    assert_eq!((refused.status, refused.header("Retry-After")), (429, Some("1")));
+    let limited =
+        gateway.admin().metrics().count("tollgate_rate_limited_total", &[("route", "none"), ("kind", "client")]);
+    assert_eq!(limited, 1);
+    assert_eq!(redis.keys().iter().filter(|key| key.windows(4).any(|part| part == b"rate")).count(), 0);
+}
+
+#[test]
 fn a_token_that_is_handed_in_is_revoked_by_its_identifier() {
     let redis = Redis::start();
     let scene = scene(&redis);

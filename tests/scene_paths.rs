@@ -250,3 +250,47 @@ fn the_case_of_an_escape_is_the_one_repair_and_it_is_forwarded_repaired() {
     assert_eq!(scene.status(b"/public/caf%c3%a9?repaired"), 200);
     assert!(scene.upstream.requests().iter().any(|request| request.target == "/public/caf%C3%A9?repaired"));
 }
+
+#[test]
+fn the_gateways_own_endpoints_open_nothing_beside_them() {
+    let scene = scene();
+    let status = |head: &str| {
+        let request = format!("{head}\r\nHost: api.example.test\r\nContent-Length: 0\r\n\r\n");
+        scene.gateway.client().raw(request.as_bytes()).map_or(400, |answer| answer.status)
+    };
+    for head in [
+        "GET /.tollgate/healthz HTTP/1.1",
+        "GET /.tollgate/healthz?/admin HTTP/1.1",
+        "GET https://api.example.test/.tollgate/healthz HTTP/1.1",
+    ] {
+        assert_eq!(status(head), 200, "{head}");
+    }
+    for head in [
+        "POST /.tollgate/healthz HTTP/1.1",
+        "DELETE /.tollgate/healthz HTTP/1.1",
+        "GET /.tollgate/healthz/ HTTP/1.1",
+        "GET /.tollgate/healthz/admin HTTP/1.1",
+        "GET /.tollgate/healthz/../../admin HTTP/1.1",
+        "GET /.tollgate/health%7a HTTP/1.1",
+        "GET /.tollgate/healthz%3fx HTTP/1.1",
+        "GET /.tollgate/healthz%23 HTTP/1.1",
+        "GET /.TOLLGATE/healthz HTTP/1.1",
+        "GET //.tollgate/healthz HTTP/1.1",
+        "GET /admin?/.tollgate/healthz HTTP/1.1",
+        "GET /admin/.tollgate/healthz HTTP/1.1",
+        "GET /.tollgate/backchannel-logout HTTP/1.1",
+        "POST /.tollgate/backchannel-logout/x HTTP/1.1",
+        "GET https://other.example/.tollgate/healthz HTTP/1.1",
+    ] {
+        let answered = status(head);
+        assert!((400..500).contains(&answered), "{head}: {answered}");
+    }
+    let over_http2 = |path: &str, options: &[&str]| scene.gateway.client().curl(path, options).status;
+    assert_eq!(over_http2("/.tollgate/healthz", &[]), 200);
+    assert_eq!(over_http2("/admin", &["-H", "User-Agent: kube-probe/1.30"]), 401);
+    for (path, method) in [("/.tollgate/healthz", "POST"), ("/.tollgate/healthz/admin", "GET"), ("/admin", "GET")] {
+        let answered = over_http2(path, &["-X", method]);
+        assert!((400..500).contains(&answered), "{method} {path}: {answered}");
+    }
+    scene.assert_upstream_saw_only_honest_paths();
+}

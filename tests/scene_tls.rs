@@ -147,7 +147,7 @@ fn testssl_finds_nothing_above_low() {
         .status()
         .expect("testssl: run tests/run, which installs what the tests need");
     let found = findings(&report);
-    assert!(found.len() > 100, "{status}: it looked at {} things", found.len());
+    assert!(found.len() > 60, "{status}: it looked at {} things", found.len());
     let serious = |finding: &&Value| matches!(finding["severity"].as_str(), Some("MEDIUM" | "HIGH" | "CRITICAL"));
     let serious: Vec<_> = found.iter().filter(serious).collect();
     assert!(serious.is_empty(), "{status}: {serious:#?}");

@@ -133,6 +133,11 @@ struct Events {
 
 impl Events {
     fn start() -> Self {
+        Self::of("text/event-stream")
+    }
+
+    /// Streams of another media type.
+    fn of(media_type: &'static str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let streams: &'static Mutex<Vec<Sender<String>>> = Box::leak(Box::default());
@@ -148,7 +153,7 @@ impl Events {
                         line.clear();
                     }
                     let start =
-                        "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n";
+                        format!("HTTP/1.1 200 OK\r\nContent-Type: {media_type}\r\nTransfer-Encoding: chunked\r\n\r\n");
                     let mut written = stream.write_all(start.as_bytes());
                     while let (Ok(()), Ok(event)) = (&written, events.recv()) {
                         written = stream.write_all(format!("{:x}\r\n{event}\r\n", event.len()).as_bytes());
@@ -186,10 +191,13 @@ impl Stream {
 }
 
 fn subscribe(gateway: &Gateway, path: &str, token: &str) -> Stream {
+    subscribe_with(gateway, path, token, "Accept: text/event-stream\r\n")
+}
+
+/// The same with other `fields`.
+fn subscribe_with(gateway: &Gateway, path: &str, token: &str, fields: &str) -> Stream {
     let mut connection = gateway.client().connect().unwrap();
-    let request = format!(
-        "GET {path} HTTP/1.1\r\nHost: {HOST}\r\nAccept: text/event-stream\r\nAuthorization: Bearer {token}\r\n\r\n"
-    );
+    let request = format!("GET {path} HTTP/1.1\r\nHost: {HOST}\r\n{fields}Authorization: Bearer {token}\r\n\r\n");
     connection.send(request.as_bytes()).unwrap();
     Stream(BufReader::new(Box::new(connection)))
 }
@@ -246,6 +254,38 @@ fn a_busy_stream_ends_with_its_token_too() {
     thread::spawn(move || while sender.send(format!("data: {}\n\n", "x".repeat(1000))).is_ok() {});
     while stream.event().is_some() {}
     assert!(unix_now() >= end, "cut before its time");
+}
+
+#[test]
+fn a_stream_ends_with_its_token_whatever_its_client_has_asked_for() {
+    let issuer = issuer();
+    for (media_type, fields) in [
+        ("text/event-stream", ""),
+        ("text/event-stream", "Accept: text/event-stream\r\nConnection: Upgrade\r\nUpgrade: x\r\n"),
+        ("application/x-ndjson", "Accept: application/json\r\n"),
+    ] {
+        let events = Events::of(media_type);
+        let gateway = gateway(&issuer, events.address);
+        let (token, end) = short_token(&issuer);
+        let mut stream = subscribe_with(&gateway, "/ends", &token, fields);
+        until_tunnels(&gateway, "ends", 1.0);
+        let sender = events.streams.lock().unwrap().last().unwrap().clone();
+        thread::spawn(move || while sender.send(format!("data: {}\n\n", "x".repeat(1000))).is_ok() {});
+        while stream.event().is_some() {
+            assert!(unix_now() < end + 20, "{media_type} to {fields:?} goes on without its token");
+        }
+        assert!(unix_now() >= end, "cut before its time");
+    }
+}
+
+#[test]
+fn a_call_that_is_none_gets_no_more_time_than_others() {
+    let (issuer, listener) = (issuer(), TcpListener::bind("127.0.0.1:0").unwrap());
+    let gateway = gateway(&issuer, listener.local_addr().unwrap());
+    // Connections wait in the system's queue: nobody ever answers.
+    let request =
+        format!("POST /open HTTP/1.1\r\nHost: {HOST}\r\nContent-Type: application/grpc\r\nContent-Length: 10\r\n\r\n");
+    assert_eq!(gateway.client().raw(request.as_bytes()).unwrap().status, 504);
 }
 
 #[test]

@@ -56,6 +56,11 @@ fn two_primaries_at_once_accept_a_token_twice_unless_a_replica_must_hold_the_cla
 }
 
 #[test]
+fn an_epoch_that_begins_before_the_majority_has_come_over_accepts_twice() {
+    some(Rules { settles_when_followed: false, ..Rules::ALL }, SPLIT_BRAIN);
+}
+
+#[test]
 fn without_the_record_beside_the_claim_an_emptied_store_accepts_twice() {
     some(Rules { record_beside_claim: false, ..Rules::ALL }, FLUSH);
 }

@@ -118,6 +118,25 @@ async fn a_released_claim_is_free_again_for_everybody_but_only_the_owner_can_rel
 }
 
 #[tokio::test]
+async fn peeking_settles_no_epoch() {
+    let redis = Redis::start();
+    let store = store::store(settings(&redis.url()));
+    assert!(is_fresh(&until_it_answers(&store).await));
+    let mut written = 0;
+    // The store's own probe settles it within a second, so one look may come too late; five do not.
+    for _ in 0..5 {
+        redis.command::<String>(&["FLUSHALL"]);
+        let answer = store.peek(&[nonce("a")], now()).await;
+        written += redis.keys().len();
+        if matches!(answer, ClaimAnswer::Unknown(_)) && redis.keys().is_empty() {
+            return;
+        }
+        assert!(is_fresh(&until_it_answers(&store).await));
+    }
+    panic!("looking has written {written} keys");
+}
+
+#[tokio::test]
 async fn peeking_claims_nothing() {
     let redis = Redis::start();
     let store = store::store(settings(&redis.url()));
@@ -339,4 +358,37 @@ async fn a_clock_that_is_ahead_shortens_no_claim_and_one_that_is_far_off_proves_
         assert_eq!(answer, ClaimAnswer::Unknown(StoreError::Clock));
         assert_eq!(store.condition(), Err(StoreError::Clock));
     }
+}
+
+#[tokio::test]
+async fn an_identifier_is_never_a_part_of_a_command() {
+    let redis = Redis::start();
+    let store = store::store(settings(&redis.url()));
+    assert!(is_fresh(&until_it_answers(&store).await));
+    let (before, lengths) = (redis.keys(), |keys: &[Vec<u8>]| keys.iter().map(Vec::len).max());
+    let megabyte = "x".repeat(1 << 20);
+    let hostile = [
+        "\r\n*1\r\n$8\r\nFLUSHALL\r\n",
+        "a b",
+        "a\r\nb",
+        "\0",
+        "a\0b",
+        "*",
+        "tollgate:*",
+        "{tag}",
+        "%s%n%p",
+        "\"; redis.call('FLUSHALL') --",
+        "..",
+        "\u{202e}",
+        &megabyte,
+    ];
+    for id in hostile {
+        let shown: String = id.chars().take(30).collect();
+        assert!(is_fresh(&claim(&store, id).await), "{shown:?}");
+        assert!(is_replayed(&claim(&store, id).await), "{shown:?}");
+    }
+    assert!(is_fresh(&claim(&store, &megabyte[1..]).await), "no identifier is cut short");
+    let after = redis.keys();
+    assert_eq!(after.len(), before.len() + hostile.len() + 1, "one key a claim, and none is gone");
+    assert_eq!(lengths(&after), lengths(&before), "keys have one length, whatever they are made of");
 }

@@ -31,6 +31,10 @@ use std::process::ExitCode;
 use usage::Usage;
 use world::World;
 
+/// The allocator of tollgate: the bare proxy differs in nothing but what it does not do.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     if let Some(("bare", rest)) = arguments.split_first().map(|(first, rest)| (first.as_str(), rest)) {

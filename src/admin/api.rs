@@ -6,6 +6,7 @@ use super::{AdminSettings, ExplainRequest, explain, revocations};
 use crate::clock::Clock;
 use crate::decision::{Memory, Recollection, Snapshot};
 use crate::observe::Silent;
+use crate::request::Authority;
 use crate::secret::Secret;
 use crate::telemetry::Metrics;
 use crate::tls::{self, SharedTerms, TlsSetupError};
@@ -13,10 +14,12 @@ use arc_swap::ArcSwapOption;
 use async_trait::async_trait;
 use http::{Method, StatusCode, header};
 use pingora::apps::http_app::ServeHttp;
+use pingora::http::RequestHeader;
 use pingora::protocols::http::ServerSession;
 use pingora::services::Service as Startable;
 use pingora::services::listening::Service;
 use serde_json::json;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -149,6 +152,9 @@ impl Call {
 impl ServeHttp for Api {
     async fn response(&self, session: &mut ServerSession) -> Answer {
         let request = session.req_header();
+        if self.whole && !is_addressed_directly(request) {
+            return refusal(StatusCode::MISDIRECTED_REQUEST);
+        }
         if self.whole && revocations::serves(request.uri.path()) {
             let method = request.method.clone();
             return match admit(session, &self.admin.token) {
@@ -237,6 +243,20 @@ impl Api {
     }
 }
 
+/// True where the client named us by an address, as `localhost`, or not at all. A page in a browser on this machine can
+/// have a name of its own lead here (DNS rebinding), and would then read what is meant for operators.
+fn is_addressed_directly(request: &RequestHeader) -> bool {
+    let is_direct = |authority: &str| {
+        let host = Authority::parse(authority).map(|authority| authority.host);
+        host.is_some_and(|host| {
+            let bare = host.as_str().trim_start_matches('[').trim_end_matches(']');
+            bare == "localhost" || bare.parse::<IpAddr>().is_ok()
+        })
+    };
+    let told = request.headers.get_all(header::HOST).iter().map(|host| host.to_str().unwrap_or_default());
+    told.chain(request.uri.authority().map(http::uri::Authority::as_str)).all(is_direct)
+}
+
 /// Where the JSON is faulty. The parser's own words may quote the body, token and all.
 pub(super) fn json_fault(wanted: &str, fault: &serde_json::Error) -> String {
     format!("the body is not {wanted}: see line {}, column {}", fault.line(), fault.column())
@@ -283,6 +303,24 @@ mod tests {
         assert!(same(b"secret", b"secret"));
         assert!(!same(b"secret", b"secre"));
         assert!(!same(b"", b"secret"));
+    }
+
+    #[test]
+    fn only_an_address_or_localhost_is_answered() {
+        let asked = |hosts: &[&str]| {
+            let mut request = RequestHeader::build("GET", b"/metrics", None).unwrap();
+            for host in hosts {
+                request.append_header("Host", *host).unwrap();
+            }
+            is_addressed_directly(&request)
+        };
+        for hosts in [&[][..], &["127.0.0.1:9901"], &["localhost:9901"], &["LOCALHOST"], &["[::1]:9901"], &["10.0.0.1"]]
+        {
+            assert!(asked(hosts), "{hosts:?}");
+        }
+        for hosts in [&["evil.example"][..], &["127.0.0.1.evil.example"], &["localhost", "evil.example"], &[""]] {
+            assert!(!asked(hosts), "{hosts:?}");
+        }
     }
 
     #[test]

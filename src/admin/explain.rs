@@ -265,7 +265,7 @@ fn upstream_headers(
     let outgoing = Outgoing::new(&asked.headers, &snapshot.firewall, permit, &origin);
     let kept = asked.headers.iter().filter(|(name, _)| !outgoing.remove.contains(name));
     let kept = kept.map(|(name, value)| (name.as_str(), value));
-    let set = outgoing.set.iter().map(|(name, value)| (name.as_str(), value));
+    let set = outgoing.set.iter().map(|(name, value)| (&**name, value));
     let mut shown: BTreeMap<String, String> = BTreeMap::new();
     for (name, value) in kept.chain(set) {
         let value = show(name, value);

@@ -13,7 +13,7 @@ const PROOF_MODE: &str = "proof";
 
 /// A claim outlives its token by this, so that no clock within the permitted skew sees the token alive and the claim
 /// gone.
-const MARGIN: Duration = Duration::from_secs(60);
+pub const MARGIN: Duration = Duration::from_secs(60);
 
 /// How often a token may be used on a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]

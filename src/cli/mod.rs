@@ -66,7 +66,9 @@ enum Outcome {
 /// Parses the process's arguments, runs the command, and says how it went.
 #[must_use]
 pub fn main() -> ExitCode {
-    match run(Arguments::parse().command) {
+    let ended = run(Arguments::parse().command);
+    log::logger().flush();
+    match ended {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::CheckFailed) => ExitCode::from(1),
         Err(error) => {

@@ -4,6 +4,7 @@
 use super::compile::Rule;
 use super::loaded::Loaded;
 use super::possession;
+use super::reach;
 use super::site::Site;
 use super::spending;
 use super::warning::Warning;
@@ -30,6 +31,7 @@ pub fn lint(loaded: &Loaded) -> Vec<Warning> {
     }
     spending::lint(loaded, &mut warnings);
     possession::lint(loaded, &mut warnings);
+    reach::lint(loaded, &mut warnings);
     unused(loaded, &mut warnings);
     certificates(loaded, &mut warnings);
     warnings.sort_by_key(Warning::place);

@@ -17,6 +17,7 @@ mod loaded;
 mod path;
 mod policies;
 mod possession;
+mod reach;
 pub mod schema;
 mod secrets;
 mod site;

@@ -35,11 +35,20 @@ impl LimitMemory {
     /// Counts one request in this process alone, or looks.
     #[must_use]
     pub fn count(&self, counted: &Counted<'_>, rule: &RateRule, now: UnixTime, how: Counting) -> RateVerdict {
-        let key = self.keyer.key(0, (rule.per, counted.route, counted.issuer, counted.what));
+        let key = self.key(counted, rule);
         match how {
             Counting::Count => self.rates.count(key, rule, now),
             Counting::Look => self.rates.peek(key, rule, now),
         }
+    }
+
+    /// Takes back one request that [`Self::count`] has counted.
+    pub fn uncount(&self, counted: &Counted<'_>, rule: &RateRule) {
+        self.rates.uncount(self.key(counted, rule), rule);
+    }
+
+    fn key(&self, counted: &Counted<'_>, rule: &RateRule) -> LimitKey {
+        self.keyer.key(0, (rule.per, counted.route, counted.issuer, counted.what))
     }
 
     /// Counts one request with all replicas. A store that can't answer, or is not shared, leaves it to this process: a

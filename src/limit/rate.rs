@@ -117,6 +117,11 @@ impl Rates {
         )
     }
 
+    /// Takes back one request that [`Self::count`] has counted.
+    pub fn uncount(&self, key: LimitKey, rule: &RateRule) {
+        self.0.update(key, |state| (state.map(|state| state - rule.pace().interval), ()), |state| *state);
+    }
+
     /// What [`Self::count`] would answer, without counting.
     #[must_use]
     pub fn peek(&self, key: LimitKey, rule: &RateRule, now: UnixTime) -> RateVerdict {
@@ -182,6 +187,18 @@ mod tests {
             assert_eq!(verdict.reset_after, Duration::from_secs(3));
         }
         assert!(allowed(&rates, 1, 1000));
+    }
+
+    #[test]
+    fn what_is_taken_back_is_free_again() {
+        let rates = Rates::new(100);
+        for _ in 0..10 {
+            assert!(allowed(&rates, 1, 0));
+            rates.uncount(LimitKey(1), &RULE);
+        }
+        assert_eq!(rates.peek(LimitKey(1), &RULE, at(0)).remaining, 2);
+        rates.uncount(LimitKey(2), &RULE);
+        assert_eq!(rates.0.len(), 1, "what was never counted is not taken back");
     }
 
     #[test]

@@ -44,7 +44,7 @@
 //! | `cors.credentials` | false | cookies across origins are asked for by name, and never for any origin |
 //! | `cors.max_age` | 10 m | browsers ask again soon after a change |
 //! | `listeners[].trusted_proxies` | none | a header says where a request comes from only if its sender is known |
-//! | `server.header_timeout` | 10 s | for the first message of TLS, the preface of HTTP/2, and each head as a whole |
+//! | `server.header_timeout` | 10 s | for the handshake, the preface of HTTP/2, and each head as a whole |
 //! | `server.idle_timeout` | 60 s | between two requests, and for each pause in a body or in reading an answer |
 //! | `server.max_header` | 32 KiB | and 8 KiB for the request line, 100 fields |
 //! | `server.max_connections`, `max_connections_per_client` | 10 000, 1000 | one client (IPv6: /64) can't take all places; a trusted proxy is no client |

@@ -8,6 +8,8 @@
 //! - [`operations`] – what the operator of a gateway does, and in which order
 //! - [`alerts`] – what each alert means, and what to do
 //! - [`enforce`] – from report to enforce
+//! - [`store`] – what each failure of the store means and costs
+//! - [`sizing`] – how large the store must be
 //! - [`rotation`] – changing keys, certificates and passwords without a refusal
 //! - [`upgrade`] – from one version to the next, and back
 //! - [`peers`] – how other gateways compare, as far as we have read
@@ -20,6 +22,8 @@ pub mod operations;
 pub mod peers;
 pub mod reasons;
 pub mod rotation;
+pub mod sizing;
+pub mod store;
 pub mod threats;
 pub mod upgrade;
 pub mod way;

@@ -80,7 +80,8 @@
 //! id is one of the issuer's `audiences`. A notice with a `sid` ends that session, and only tokens that carry `sid` are
 //! of one: where access tokens have none, have the provider leave it out of its notices, which then end everything the
 //! user had. Set `max_lifetime`: without it nobody can say when the last token has expired, and a log-out is kept for
-//! 30 days. A refused notice is answered 400; why stands in the log.
+//! 30 days. A refused notice is answered 400; why stands in the log. A client of which sixty were
+//! refused within a minute gets 429 for the next ones.
 //!
 //! **A list that may be out of date.** `tollgate_revocation_age_seconds` grows while a replica can't hear the store.
 //! Past `store.revocation_max_stale` routes with `revocation: required` answer 503, others go on by what they know. A
@@ -96,6 +97,9 @@
 //! within `leeway` of it are `replay_unprovable`. Many `proof_stale` mean clients whose clocks are off. With
 //! `dpop.nonce: required` and several replicas, give all of them one `server.dpop_nonce_key`: 32 random bytes or more. A
 //! new key costs every client one more round trip, and nothing else.
+//!
+//! **The log.** It is written by a thread of its own. Where its reader stops, requests go on: at most 8 MiB of lines wait,
+//! further ones are lost, and the log says how many once it is read again.
 //!
 //! **Stapling.** Let a timer fetch the response, `openssl ocsp -issuer ca.pem -cert edge.pem -url … -respout edge.ocsp`, and
 //! rename it into place: the change is seen. The chain must hold the certificate of the authority after the server's own.

@@ -4,6 +4,7 @@ use super::places::Places;
 use super::{ListenerKind, ListenerSettings};
 use crate::request::proxy_protocol::{self, Announced, V1_LONGEST, V2_FIXED};
 use crate::telemetry::Metrics;
+use crate::tls::HandshakeResult;
 use async_trait::async_trait;
 use pingora::listeners::PreTlsProcess;
 use pingora::protocols::l4::socket::SocketAddr as EngineAddress;
@@ -73,7 +74,10 @@ impl Arrivals {
         }
         let counted = (!listener.trusted_proxies.contains(client)).then_some(client);
         let place = self.places.take(counted).ok_or(io::ErrorKind::QuotaExceeded)?;
-        stream.tracer = Some(place.into_tracer());
+        let metrics = Arc::clone(&self.metrics);
+        let late = move || metrics.handshake("none", HandshakeResult::Failed.label());
+        let handshake = self.places.handshakes.begin(stream.as_raw_fd(), self.patience, late);
+        stream.tracer = Some(place.into_tracer(Some(handshake)));
         await_first_message(stream).await
     }
 }

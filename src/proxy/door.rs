@@ -7,7 +7,7 @@
 use super::arrivals::peer_of;
 use super::hasty::{Hasty, PREFACE};
 use super::places::Places;
-use super::{Shared, new_request_id, record, respond};
+use super::{Shared, record, request_id, respond};
 use crate::clock::Stopwatch;
 use crate::decision::{Denial, Reason};
 use crate::request::framing::{self, HeadFault, HeadLimits};
@@ -45,8 +45,9 @@ pub(super) struct Door<A> {
     shared: Arc<Shared>,
     limits: HeadLimits,
     open: Vec<IntGauge>,
-    /// The listener, and its places, where it speaks in the clear; with TLS both are known before the handshake.
-    plain: Option<(usize, Arc<Places>)>,
+    places: Arc<Places>,
+    /// The listener, where it speaks in the clear; with TLS it is known, and a place taken, before the handshake.
+    plain: Option<usize>,
 }
 
 /// What came of waiting for a head.
@@ -60,12 +61,13 @@ enum Head {
 }
 
 impl<A> Door<A> {
-    pub(super) fn new(app: A, shared: &Arc<Shared>, plain: Option<(usize, Arc<Places>)>) -> Self {
+    pub(super) fn new(app: A, shared: &Arc<Shared>, places: &Arc<Places>, plain: Option<usize>) -> Self {
         let names = shared.listeners.iter().map(|listener| &*listener.name);
         Self {
             app: Arc::new(app),
             limits: HeadLimits { bytes: shared.settings.max_header, line: MAX_LINE, fields: MAX_FIELDS },
             open: names.map(|name| shared.metrics.connections(name)).collect(),
+            places: Arc::clone(places),
             plain,
             shared: Arc::clone(shared),
         }
@@ -75,7 +77,7 @@ impl<A> Door<A> {
     fn listener(&self, stream: &Stream) -> Option<usize> {
         let tls = stream.get_ssl_digest();
         let handshake = tls.and_then(|tls| tls.extension.get::<Handshake>().map(|handshake| handshake.listener));
-        handshake.or_else(|| self.plain.as_ref().map(|(listener, _)| *listener))
+        handshake.or(self.plain)
     }
 
     /// Waits for the next head: for its first byte at most `patience`, for the rest the time of a header.
@@ -114,7 +116,7 @@ impl<A> Door<A> {
 
     /// Answers a faulty head and ends the connection.
     async fn refuse(&self, mut stream: Stream, head: &[u8], fault: HeadFault, watch: Stopwatch) {
-        let (request_id, denial) = (new_request_id(), Denial::new(fault.into()));
+        let (request_id, denial) = (request_id::new(), Denial::new(fault.into()));
         let encrypted = stream.get_ssl_digest().is_some();
         let to = respond::Addressee { request_id: request_id.as_str(), encrypted, also: &[] };
         let client = peer_of(stream.get_socket_digest().as_deref()).unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
@@ -160,7 +162,8 @@ impl<A: HttpServerApp + Send + Sync + 'static> Door<A> {
 #[async_trait]
 impl<A: HttpServerApp + Send + Sync + 'static> ServerApp for Door<A> {
     async fn process_new(self: &Arc<Self>, stream: Stream, shutdown: &ShutdownWatch) -> Option<Stream> {
-        let place = self.plain.as_ref().map(|(_, places)| places.take(peer_of(stream.get_socket_digest().as_deref())));
+        self.places.handshakes.complete(stream.id());
+        let place = self.plain.map(|_| self.places.take(peer_of(stream.get_socket_digest().as_deref())));
         if matches!(place, Some(None)) {
             return None;
         }

@@ -7,6 +7,7 @@ use crate::upstream::{Origin, Outgoing, Protocol};
 use http::{HeaderValue, header};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::{Error, ErrorType, Result};
+use std::borrow::Cow;
 
 /// Turns the engine's copy of the request into what the upstream is told. Runs for each attempt, after the engine has
 /// removed what `Connection` names, so that a client can't have an identity header removed.
@@ -29,7 +30,10 @@ pub(super) fn prepare(request: &RequestHeader, upstream_request: &mut RequestHea
     }
     join_cookies(upstream_request)?;
     for (name, value) in outgoing.set {
-        upstream_request.append_header(name, value)?;
+        match name {
+            Cow::Borrowed(name) => upstream_request.append_header(name, value)?,
+            Cow::Owned(name) => upstream_request.append_header(name, value)?,
+        };
     }
     Ok(())
 }

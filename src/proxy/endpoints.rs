@@ -4,7 +4,10 @@ use super::ingress::{self, Arrival};
 use super::{Context, Gateway, respond};
 use crate::authn::revocation::{LogoutRefusal, NotKept, log_out};
 use crate::decision::{Denial, Reason};
+use crate::limit::{ClientNetwork, Counted, Per, RateRule};
+use crate::observe::Observer as _;
 use crate::request::form::parameter;
+use crate::store::Counting;
 use http::{HeaderMap, Method, StatusCode, header};
 use log::{info, warn};
 use pingora::Result;
@@ -18,6 +21,11 @@ const LOGOUT: &[u8] = b"/.tollgate/backchannel-logout";
 const MAX_FORM: usize = 64 * 1024;
 /// How long it may take to arrive.
 const FORM_TIME: Duration = Duration::from_secs(10);
+
+/// How many notices of one client may be refused: each costs us a signature, and an honest provider has none refused.
+const REFUSED_NOTICES: RateRule = RateRule { per: Per::Client, requests: 60, period: Duration::from_secs(60) };
+/// What they are counted under: no route is called so.
+const OF_NOTICES: &str = "/.tollgate/backchannel-logout";
 
 /// One of our own endpoints.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,10 +60,22 @@ impl Gateway {
             return Ok(Err(Denial { allow, ..Denial::new(Reason::MethodNotAllowed) }));
         }
         let Own::Logout = own;
+        let (limits, client) = (&self.shared.memory.limits, ClientNetwork::from(arrival.client).to_string());
+        let counted = Counted { route: OF_NOTICES, issuer: "", what: &client };
+        // Counted before, and taken back after a sound one: else as many could come at once as a client can send.
+        let verdict = limits.count(&counted, &REFUSED_NOTICES, context.time, Counting::Count);
+        if !verdict.allowed {
+            self.shared.metrics.rate_limited("none", Per::Client.name());
+            let retry_after = Some(verdict.retry_after);
+            return Ok(Err(Denial { retry_after, ..Denial::new(Reason::RateLimited) }));
+        }
         let status = match self.form(session).await {
             Ok(form) => self.log_out(&form, context).await,
             Err(status) => status,
         };
+        if status == StatusCode::OK {
+            limits.uncount(&counted, &REFUSED_NOTICES);
+        }
         let to = respond::Addressee { request_id: context.request_id.as_str(), encrypted, also: &[] };
         respond::acknowledge(session, status, to).await?;
         Ok(Ok(status))

@@ -26,7 +26,7 @@ impl Guard {
 
     /// Answers `CONNECT` over HTTP/2, which the engine would answer without an identifier and without a count.
     async fn refuse_connect(&self, session: &mut ServerSession) {
-        let (request_id, watch) = (super::new_request_id(), Stopwatch::start());
+        let (request_id, watch) = (super::request_id::new(), Stopwatch::start());
         let now = self.shared.clock.now();
         let arrival = ingress::Arrival::of(session, &self.shared.listeners, now);
         let to =

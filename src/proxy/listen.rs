@@ -50,7 +50,8 @@ pub fn services(listeners: &[ListenerSettings], shared: &Arc<Shared>) -> Result<
     let places = Places::new(settings.max_connections, settings.max_connections_per_client);
     let connections = Connections(Arc::clone(&places));
     let mut listening = Listening { services: Vec::new(), terms: Vec::new(), connections };
-    let mut gateway = Service::new("gateway".to_owned(), Door::new(Guard::new(engine(shared), shared), shared, None));
+    let mut gateway =
+        Service::new("gateway".to_owned(), Door::new(Guard::new(engine(shared), shared), shared, &places, None));
     let on_handshake = count_handshakes(&shared.metrics);
     for (index, listener) in listeners.iter().enumerate() {
         let address = listener.address.to_string();
@@ -63,7 +64,7 @@ pub fn services(listeners: &[ListenerSettings], shared: &Arc<Shared>) -> Result<
             }
             ListenerKind::Redirect { to } => {
                 let redirector = Redirector::new(Arc::clone(shared), *to);
-                let door = Door::new(redirector, shared, Some((index, Arc::clone(&places))));
+                let door = Door::new(redirector, shared, &places, Some(index));
                 let mut service = Service::new(format!("redirect {}", listener.name), door);
                 service.add_tcp(&address);
                 listening.services.push(Box::new(service));

@@ -14,6 +14,7 @@ mod failure;
 mod generation;
 mod grpc;
 mod guard;
+mod handshakes;
 mod hasty;
 mod healthz;
 mod ingress;
@@ -22,6 +23,7 @@ pub mod listen;
 mod places;
 mod plain;
 mod record;
+mod request_id;
 mod respond;
 mod retry;
 pub mod settings;
@@ -36,7 +38,6 @@ pub use trust::{Network, TrustedProxies};
 
 use crate::clock::Clock;
 use crate::decision::{Denial, Memory, Permit, Preflight, Reason, Recollection, Trace, decide, preflight};
-use crate::request::RequestId;
 use crate::route::RouteId;
 use crate::telemetry::{Audit, Metrics};
 use crate::upstream::Pool;
@@ -199,14 +200,6 @@ impl Judged {
     }
 }
 
-/// A new identifier for a request.
-fn new_request_id() -> RequestId {
-    let mut bits = [0; 16];
-    // Identifiers only have to differ; should the random source fail, they still are well-formed.
-    let _ = openssl::rand::rand_bytes(&mut bits);
-    RequestId::from_random(u128::from_be_bytes(bits))
-}
-
 #[async_trait]
 impl ProxyHttp for Gateway {
     type CTX = Context;
@@ -219,7 +212,7 @@ impl ProxyHttp for Gateway {
         }
         let shared = &self.shared;
         let mut context =
-            Context::new(shared.generation.load_full(), shared.clock.now(), new_request_id(), &shared.in_flight);
+            Context::new(shared.generation.load_full(), shared.clock.now(), request_id::new(), &shared.in_flight);
         context.lifeline = lifeline;
         context
     }
@@ -330,7 +323,7 @@ impl ProxyHttp for Gateway {
     ) -> Result<()> {
         Self::record_upstream_answer(context);
         context.target_answered();
-        tunnel::answered(response, context);
+        tunnel::answered(session.req_header(), response, context, &self.shared);
         egress::finish(response, session.req_header(), context)
     }
 

@@ -1,6 +1,7 @@
 //! How many connections may be open, in all and for each client. A place is taken before the handshake, which is what
 //! costs, and is free again when the connection's stream is dropped.
 
+use super::handshakes::{Begun, Handshakes};
 use crate::limit::ClientNetwork;
 use pingora::upstreams::peer::{Tracer, Tracing};
 use std::collections::HashMap;
@@ -13,6 +14,8 @@ pub(super) struct Places {
     most: usize,
     most_per_client: usize,
     taken: Mutex<Taken>,
+    /// What those who got a place are about to do.
+    pub(super) handshakes: Arc<Handshakes>,
 }
 
 #[derive(Debug, Default)]
@@ -30,7 +33,7 @@ pub(super) struct Place {
 
 impl Places {
     pub(super) fn new(most: usize, most_per_client: usize) -> Arc<Self> {
-        Arc::new(Self { most, most_per_client, taken: Mutex::default() })
+        Arc::new(Self { most, most_per_client, taken: Mutex::default(), handshakes: Arc::default() })
     }
 
     /// A place for a connection of `client`, if one is free; `None` for `client` where it is a proxy, behind which
@@ -58,9 +61,9 @@ impl Places {
 }
 
 impl Place {
-    /// The place in the form in which a stream carries it to its end.
-    pub(super) fn into_tracer(self) -> Tracer {
-        Tracer(Box::new(Held(Arc::new(self))))
+    /// The place in the form in which a stream carries it to its end, with the handshake on that stream.
+    pub(super) fn into_tracer(self, handshake: Option<Begun>) -> Tracer {
+        Tracer(Box::new(Held { _place: Arc::new(self), handshake: handshake.map(Arc::new) }))
     }
 }
 
@@ -78,14 +81,21 @@ impl Drop for Place {
     }
 }
 
-/// What a stream holds. Held, not asked: the place is free when the last of them is dropped.
+/// What a stream holds. The place is free when the last of them is dropped.
 #[derive(Clone, Debug)]
-struct Held(#[expect(dead_code, reason = "its drop is what it is for")] Arc<Place>);
+struct Held {
+    _place: Arc<Place>,
+    handshake: Option<Arc<Begun>>,
+}
 
 impl Tracing for Held {
     fn on_connected(&self) {}
 
-    fn on_disconnected(&self) {}
+    fn on_disconnected(&self) {
+        if let Some(handshake) = &self.handshake {
+            handshake.over();
+        }
+    }
 
     fn boxed_clone(&self) -> Box<dyn Tracing> {
         Box::new(self.clone())
@@ -102,7 +112,7 @@ mod tests {
         let take = |client: &str| places.take(Some(client.parse().unwrap()));
         let (first, second) = (take("192.0.2.1"), take("192.0.2.1"));
         assert!(first.is_some() && second.is_some() && take("192.0.2.1").is_none());
-        let third = take("192.0.2.2").map(Place::into_tracer);
+        let third = take("192.0.2.2").map(|place| place.into_tracer(None));
         assert!(third.is_some() && take("192.0.2.3").is_none() && places.take(None).is_none());
         drop(first);
         assert!(take("192.0.2.1").is_some());

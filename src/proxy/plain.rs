@@ -2,7 +2,7 @@
 
 use super::ingress::{self, Arrival};
 use super::respond::{self, Addressee};
-use super::{Shared, audit, healthz, new_request_id};
+use super::{Shared, audit, healthz, request_id};
 use crate::clock::Stopwatch;
 use crate::decision::{Denial, redirect};
 use crate::telemetry::{AccessLine, Outcome};
@@ -35,7 +35,7 @@ impl Redirector {
 
     /// Answers one request, and records it.
     async fn answer(&self, session: &mut ServerSession) {
-        let (watch, time, request_id) = (Stopwatch::start(), self.shared.clock.now(), new_request_id());
+        let (watch, time, request_id) = (Stopwatch::start(), self.shared.clock.now(), request_id::new());
         let arrival = Arrival::of(session, &self.shared.listeners, time);
         let to = Addressee { request_id: request_id.as_str(), encrypted: false, also: &[] };
         if healthz::is_asked(session.req_header())

@@ -1,10 +1,18 @@
 //! The log: JSON, one object a line, on standard output or standard error.
+//!
+//! Lines are written by a thread of their own. Whoever reads them may stop, and the gateway must not: what does not fit
+//! into the queue is lost, and the log says how many lines that were.
 
 use super::{LogLevel, LogSettings, LogTarget};
-use crate::clock::{Clock, SystemClock, UnixTime};
+use crate::clock::{Clock, Stopwatch, SystemClock, UnixTime};
 use log::{Level, LevelFilter, Log, Metadata, Record};
 use std::fmt::{self, Write as _};
-use std::io::{self, Write as _};
+use std::io::{self, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::thread;
+use std::time::Duration;
 
 /// The log target of the access log, whose messages are whole lines already.
 pub const ACCESS: &str = "tollgate::access";
@@ -15,9 +23,21 @@ const QUOTING: [&str; 2] = ["pingora_core::apps::http_app", "pingora_core::proto
 /// Handshakes that fail are every scanner's visit; they are counted where they can be, and not logged one by one.
 const SCANNER_NOISE: &str = "pingora_core::services::listening";
 
+/// How many lines may wait for whoever reads the log, and how many bytes they may have together.
+const MOST_LINES: usize = 16_384;
+const MOST_BYTES: usize = 8 << 20;
+/// How many bytes are written at once.
+const AT_ONCE: usize = 64 << 10;
+/// How long the end of the process waits for the log.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
 /// Puts the log in place for the whole process. A second call changes nothing.
 pub fn install(settings: LogSettings) {
-    if log::set_boxed_logger(Box::new(JsonLog { target: settings.target })).is_ok() {
+    let out: Box<dyn Write + Send> = match settings.target {
+        LogTarget::Stdout => Box::new(io::stdout()),
+        LogTarget::Stderr => Box::new(io::stderr()),
+    };
+    if log::set_boxed_logger(Box::new(JsonLog::new(out))).is_ok() {
         set_level(settings.level);
     }
 }
@@ -37,7 +57,77 @@ fn filter(level: LogLevel) -> LevelFilter {
 
 /// The level is that of the whole process (`log::max_level`), so that a reload can change it.
 struct JsonLog {
-    target: LogTarget,
+    queue: SyncSender<Order>,
+    backlog: Arc<Backlog>,
+}
+
+/// What the writer is told.
+enum Order {
+    /// Write a line.
+    Line(String),
+    /// Say when everything before is written.
+    Flush(SyncSender<()>),
+}
+
+/// What waits, and what did not fit.
+#[derive(Default)]
+struct Backlog {
+    bytes: AtomicUsize,
+    lost: AtomicU64,
+}
+
+impl JsonLog {
+    /// A log whose lines a new thread writes to `out`. Where there can be no thread there is no log either: the queue
+    /// then has no other end.
+    fn new(out: Box<dyn Write + Send>) -> Self {
+        let (queue, orders) = sync_channel(MOST_LINES);
+        let backlog = Arc::<Backlog>::default();
+        let waiting = Arc::clone(&backlog);
+        // Without a log the gateway still serves.
+        let _ = thread::Builder::new().name("log".to_owned()).spawn(move || write_all(out, &orders, &waiting));
+        Self { queue, backlog }
+    }
+
+    fn enqueue(&self, line: String) {
+        let bytes = line.len();
+        let waiting = self.backlog.bytes.fetch_add(bytes, Ordering::AcqRel);
+        if waiting + bytes > MOST_BYTES || self.queue.try_send(Order::Line(line)).is_err() {
+            self.backlog.bytes.fetch_sub(bytes, Ordering::AcqRel);
+            self.backlog.lost.fetch_add(1, Ordering::AcqRel);
+        }
+    }
+}
+
+/// Writes what comes, many lines at once where many wait.
+fn write_all(mut out: Box<dyn Write + Send>, orders: &Receiver<Order>, backlog: &Backlog) {
+    let mut text = String::new();
+    while let Ok(first) = orders.recv() {
+        let (mut next, mut flushes) = (Some(first), Vec::new());
+        while let Some(order) = next {
+            match order {
+                Order::Line(line) => text.push_str(&line),
+                Order::Flush(done) => flushes.push(done),
+            }
+            next = (text.len() < AT_ONCE).then(|| orders.try_recv().ok()).flatten();
+        }
+        let bytes = text.len();
+        let lost = backlog.lost.swap(0, Ordering::AcqRel);
+        if lost > 0 {
+            let args = format_args!("{lost} lines before this one were lost: the log is not read fast enough");
+            let record = Record::builder().target(module_path!()).level(Level::Warn).args(args).build();
+            // Writing to a String can't fail.
+            let _ = line_of(&record, SystemClock.now(), &mut text);
+            text.push('\n');
+        }
+        // A log that can't be written must not stop the gateway.
+        let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+        backlog.bytes.fetch_sub(bytes, Ordering::AcqRel);
+        text.clear();
+        for done in flushes {
+            // Whoever asked may have given up.
+            let _ = done.try_send(());
+        }
+    }
 }
 
 impl Log for JsonLog {
@@ -55,16 +145,23 @@ impl Log for JsonLog {
         let mut line = String::with_capacity(320);
         if line_of(record, SystemClock.now(), &mut line).is_ok() && !line.is_empty() {
             line.push('\n');
-            // A log that can't be written must not stop the gateway.
-            let _ = match self.target {
-                LogTarget::Stdout => io::stdout().lock().write_all(line.as_bytes()),
-                LogTarget::Stderr => io::stderr().lock().write_all(line.as_bytes()),
-            };
+            self.enqueue(line);
         }
     }
 
+    /// Waits until everything is written, or a second: a reader that has stopped must not keep the process from ending.
     fn flush(&self) {
-        let _ = io::stdout().flush();
+        let (done, written) = sync_channel(1);
+        let mut order = Order::Flush(done);
+        let watch = Stopwatch::start();
+        while let Err(TrySendError::Full(again)) = self.queue.try_send(order) {
+            if watch.elapsed() > LAST_WORDS {
+                return;
+            }
+            order = again;
+            thread::sleep(Duration::from_millis(5));
+        }
+        let _ = written.recv_timeout(LAST_WORDS);
     }
 }
 
@@ -157,7 +254,7 @@ mod tests {
 
     #[test]
     fn libraries_say_nothing_below_a_warning() {
-        let log = JsonLog { target: LogTarget::default() };
+        let log = JsonLog::new(Box::new(io::sink()));
         let enabled = |target, level| log.enabled(&Metadata::builder().target(target).level(level).build());
         assert!(enabled("tollgate::app", Level::Info));
         assert!(!enabled("pingora_proxy", Level::Info));
@@ -167,7 +264,7 @@ mod tests {
 
     #[test]
     fn what_quotes_a_client_says_nothing_at_all() {
-        let log = JsonLog { target: LogTarget::default() };
+        let log = JsonLog::new(Box::new(io::sink()));
         let enabled = |target| log.enabled(&Metadata::builder().target(target).level(Level::Error).build());
         assert!(!enabled("pingora_core::apps::http_app"));
         assert!(!enabled("pingora_core::protocols::http::v1::common"));
@@ -192,5 +289,45 @@ mod tests {
         let record = Record::builder().target(SCANNER_NOISE).level(Level::Error).args(args).build();
         line_of(&record, UnixTime::from_seconds(0), &mut line).unwrap();
         assert!(line.is_empty());
+    }
+
+    /// Takes nothing until it is told to.
+    struct Stuck(Receiver<()>, Arc<std::sync::Mutex<Vec<u8>>>);
+
+    impl Write for Stuck {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            // An error means that it may go on for good.
+            let _ = self.0.recv();
+            self.1.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_reader_that_stops_stops_nobody_and_is_told_what_it_missed() {
+        let (free, stuck) = sync_channel(0);
+        let text = Arc::<std::sync::Mutex<Vec<u8>>>::default();
+        let log = JsonLog::new(Box::new(Stuck(stuck, Arc::clone(&text))));
+        let say =
+            |args: fmt::Arguments<'_>| log.log(&Record::builder().target(ACCESS).level(Level::Info).args(args).build());
+        let (lines, filler) = (MOST_LINES * 2, "x".repeat(1024));
+        (0..lines).for_each(|number| say(format_args!("{number} {filler}")));
+        drop(free);
+        log.flush();
+        say(format_args!("the last one"));
+        log.flush();
+        let text = String::from_utf8(text.lock().unwrap().clone()).unwrap();
+        let kept = text.lines().filter(|line| line.ends_with(&filler)).count();
+        assert!(kept * 1024 <= MOST_BYTES + 2 * AT_ONCE, "{kept} lines");
+        let told: Vec<serde_json::Value> = text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+        let lost = lines - kept;
+        assert!(
+            told.iter().any(|line| line["message"].as_str().is_some_and(|it| it.starts_with(&format!("{lost} lines"))))
+        );
+        assert!(text.starts_with("0 x") && text.contains("the last one"));
     }
 }

@@ -5,6 +5,7 @@
 use crate::decision::{Credentials, Permit};
 use crate::identity::Firewall;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
+use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::net::IpAddr;
 
@@ -54,7 +55,7 @@ pub struct Outgoing {
     /// The client's headers that go no further.
     pub remove: Vec<HeaderName>,
     /// The headers that are set, in this spelling. A name may stand here more than once.
-    pub set: Vec<(String, HeaderValue)>,
+    pub set: Vec<(Cow<'static, str>, HeaderValue)>,
 }
 
 impl Outgoing {
@@ -63,9 +64,11 @@ impl Outgoing {
     pub fn new(headers: &HeaderMap, firewall: &Firewall, permit: &Permit, origin: &Origin<'_>) -> Self {
         let rules = OutgoingRules { firewall, credentials: permit.credentials() };
         let remove = headers.keys().filter(|name| rules.strips(name)).cloned().collect();
-        let mut set = permit.identity_headers().to_vec();
+        let identity = permit.identity_headers();
+        let mut set = Vec::with_capacity(identity.len() + FORWARDED + 1);
+        set.extend(identity.iter().map(|(name, value)| (Cow::Owned(name.clone()), value.clone())));
         if let Credentials::Replace(token) = rules.credentials {
-            set.extend(secret_value(&format!("Bearer {token}")).map(|value| ("Authorization".to_owned(), value)));
+            set.extend(secret_value(&format!("Bearer {token}")).map(|value| (Cow::Borrowed("Authorization"), value)));
         }
         set.extend(forwarding(origin));
         Self { remove, set }
@@ -78,23 +81,27 @@ fn secret_value(text: &str) -> Option<HeaderValue> {
     Some(value)
 }
 
+/// How many headers [`forwarding`] makes.
+const FORWARDED: usize = 5;
+
 /// The headers that say where the request came from: the common ones, and RFC 7239.
-fn forwarding(origin: &Origin<'_>) -> impl Iterator<Item = (String, HeaderValue)> {
-    let mut forwarded = String::with_capacity(96);
+fn forwarding(origin: &Origin<'_>) -> impl Iterator<Item = (Cow<'static, str>, HeaderValue)> {
+    let client = origin.client.to_string();
+    let mut forwarded = String::with_capacity(client.len() + origin.authority.len() + 32);
     // Writing to a String can't fail.
     let _ = match origin.client {
-        IpAddr::V4(client) => write!(forwarded, "for={client}"),
-        IpAddr::V6(client) => write!(forwarded, "for=\"[{client}]\""),
+        IpAddr::V4(_) => write!(forwarded, "for={client}"),
+        IpAddr::V6(_) => write!(forwarded, "for=\"[{client}]\""),
     };
     let _ = write!(forwarded, ";host=\"{}\";proto={}", origin.authority, origin.scheme);
-    let texts = [
-        ("X-Forwarded-For", origin.client.to_string()),
-        ("X-Forwarded-Proto", origin.scheme.to_owned()),
-        ("X-Forwarded-Host", origin.authority.to_owned()),
-        ("Forwarded", forwarded),
-        ("X-Request-Id", origin.request_id.to_owned()),
+    let values: [(&'static str, Option<HeaderValue>); FORWARDED] = [
+        ("X-Forwarded-For", HeaderValue::try_from(client).ok()),
+        ("X-Forwarded-Proto", Some(HeaderValue::from_static(origin.scheme))),
+        ("X-Forwarded-Host", HeaderValue::from_str(origin.authority).ok()),
+        ("Forwarded", HeaderValue::try_from(forwarded).ok()),
+        ("X-Request-Id", HeaderValue::from_str(origin.request_id).ok()),
     ];
-    texts.into_iter().filter_map(|(name, text)| Some((name.to_owned(), HeaderValue::from_str(&text).ok()?)))
+    values.into_iter().filter_map(|(name, value)| Some((Cow::Borrowed(name), value?)))
 }
 
 #[cfg(test)]
@@ -159,7 +166,9 @@ mod tests {
             request_id: "r1",
         };
         let told = |client: &str| -> BTreeMap<String, String> {
-            forwarding(&origin(client)).map(|(name, value)| (name, value.to_str().unwrap().to_owned())).collect()
+            forwarding(&origin(client))
+                .map(|(name, value)| (name.into_owned(), value.to_str().unwrap().to_owned()))
+                .collect()
         };
         assert_eq!(told("192.0.2.1")["Forwarded"], r#"for=192.0.2.1;host="api.test:8443";proto=https"#);
         assert_eq!(told("2001:db8::1")["Forwarded"], r#"for="[2001:db8::1]";host="api.test:8443";proto=https"#);

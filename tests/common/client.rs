@@ -25,6 +25,8 @@ const READ_TIMEOUT: Duration = Duration::from_secs(30);
 pub struct Client {
     address: SocketAddr,
     host: String,
+    /// What is sent before anything else, the handshake included.
+    announcement: Vec<u8>,
     tls: Option<Tls>,
 }
 
@@ -41,18 +43,25 @@ impl Client {
     pub fn https(address: SocketAddr, host: &str, authority: &Authority) -> Self {
         let trusted = authority.certificate.clone();
         let tls = Tls { trusted, server_name: Some(host.to_owned()), version: None, certificate: None };
-        Self { address, host: host.to_owned(), tls: Some(tls) }
+        Self { address, host: host.to_owned(), announcement: vec![], tls: Some(tls) }
     }
 
     /// HTTP without TLS.
     pub fn plain(address: SocketAddr, host: &str) -> Self {
-        Self { address, host: host.to_owned(), tls: None }
+        Self { address, host: host.to_owned(), announcement: vec![], tls: None }
     }
 
     /// The same client asking for another `Host`; the SNI stays.
     #[must_use]
     pub fn host(mut self, host: &str) -> Self {
         host.clone_into(&mut self.host);
+        self
+    }
+
+    /// The same client sending these bytes first, before the handshake: a PROXY header.
+    #[must_use]
+    pub fn announced(mut self, announcement: impl Into<Vec<u8>>) -> Self {
+        self.announcement = announcement.into();
         self
     }
 
@@ -88,6 +97,7 @@ impl Client {
         let socket = TcpStream::connect(self.address)?;
         socket.set_read_timeout(Some(READ_TIMEOUT))?;
         socket.set_nodelay(true)?;
+        (&socket).write_all(&self.announcement)?;
         let resumable = Arc::new(AtomicBool::new(false));
         let stream = match &self.tls {
             None => Stream::Plain(socket),

@@ -6,8 +6,10 @@
 mod common;
 mod cors;
 mod limits;
+mod proxies;
 mod rewriting;
 mod shared_limits;
+mod slow;
 
 use common::Answer;
 

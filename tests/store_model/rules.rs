@@ -14,8 +14,10 @@ pub struct Rules {
     pub releases_once: bool,
     /// A release takes back a claim of its own replica only.
     pub release_asks_owner: bool,
-    /// A claim counts only if the other server holds it.
+    /// A claim counts only if a majority of replicas holds it.
     pub acks: bool,
+    /// Then the epoch of a primary begins when a majority follows it, not when it is promoted.
+    pub settles_when_followed: bool,
     /// A claim whose answer is lost is sent again.
     pub resends: bool,
 }
@@ -28,6 +30,7 @@ impl Rules {
         releases_once: true,
         release_asks_owner: true,
         acks: true,
+        settles_when_followed: true,
         resends: false,
     };
 }

@@ -1,4 +1,5 @@
-//! The world in small: one token, two replicas of the gateway, a primary and its replica.
+//! The world in small: one token, two replicas of the gateway, a primary, the replica that may take its place, and the
+//! majority of replicas whose acknowledgement a claim may need: at any time they follow one of the two.
 
 use super::rules::{Faults, Rules};
 
@@ -87,6 +88,8 @@ pub struct World {
     left: Faults,
     issued: bool,
     servers: [Server; 2],
+    /// The server that the majority follows.
+    followed: usize,
     gateways: [Gateway; 2],
     orphans: Vec<Orphan>,
     processes: u8,
@@ -121,6 +124,7 @@ impl World {
             left: faults,
             issued: false,
             servers: [server(0, true), server(1, false)],
+            followed: 0,
             gateways: [gateway(), gateway()],
             orphans: Vec::new(),
             processes: 2,
@@ -142,6 +146,9 @@ impl World {
         }
         if self.servers[0].primary && !self.servers[1].primary {
             self.replication(&mut steps);
+        }
+        if self.servers[1].primary && self.followed == 0 {
+            steps.add("is followed by the majority", 1, |next| next.followed = 1);
         }
         for place in 0..self.orphans.len() {
             steps.add("what a cut connection left is carried out", place, |next| {
@@ -177,7 +184,7 @@ impl World {
         }
         if !gateway.requests.is_empty() {
             steps.add("its request is carried out", who, |next| next.carry_out(who, false));
-            steps.add("its request is carried out, and by the other server", who, |next| next.carry_out(who, true));
+            steps.add("its request is carried out, and by the majority", who, |next| next.carry_out(who, true));
         }
         if !gateway.answers.is_empty() {
             steps.add("an answer arrives and is used", who, |next| next.arrive(who, true));
@@ -246,13 +253,18 @@ impl World {
         self.settle(server);
     }
 
-    fn settle(&mut self, server: usize) {
+    /// Writes the record anew where it does not speak of this server. `false`: it may not.
+    fn settle(&mut self, server: usize) -> bool {
+        if self.rules.acks && self.rules.settles_when_followed && self.followed != server {
+            return false;
+        }
         let (now, names) = (self.now(), self.rules.record_names_process);
         let server = &mut self.servers[server];
         let of_this = |record: Record| !names || record.process == server.process;
         if !server.record.is_some_and(of_this) {
             server.record = Some(Record { epoch: now, process: server.process });
         }
+        true
     }
 
     fn carry_out(&mut self, who: usize, acked: bool) {
@@ -276,11 +288,8 @@ impl World {
             return Answer::Replayed;
         }
         self.servers[server].claim = Some(owner);
-        // Only a primary that still has its replica gets an answer from it, and then the replica has the claim.
-        let acked = acked && server == 0 && !self.servers[1].primary;
-        if acked {
-            (self.servers[1].claim, self.servers[1].record) = (self.servers[0].claim, self.servers[0].record);
-        }
+        // The replica that may be promoted need not be one of the majority.
+        let acked = acked && server == self.followed;
         Answer::Fresh { record: self.servers[server].record, acked }
     }
 
@@ -300,8 +309,9 @@ impl World {
         self.gateways[who].known = match answer {
             Answer::Released | Answer::Refused | Answer::Replayed => Known::Nothing,
             Answer::Fresh { record, acked } => {
-                let epoch = self.epoch_beside(connection, record);
-                let counts = acked || !self.rules.acks;
+                let beside = self.epoch_beside(connection, record);
+                let counts = beside.is_some() && (acked || !self.rules.acks);
+                let epoch = beside.unwrap_or(Epoch::Before);
                 if late || !counts || (epoch == Epoch::Before && !used) {
                     // Its request was refused, or came to nothing: no request rests on it.
                     Known::Owed { epoch }
@@ -313,15 +323,12 @@ impl World {
         };
     }
 
-    fn epoch_beside(&mut self, connection: Connection, record: Option<Record>) -> Epoch {
+    fn epoch_beside(&mut self, connection: Connection, record: Option<Record>) -> Option<Epoch> {
         let names = self.rules.record_names_process;
         match record {
-            Some(record) if !names || record.process == connection.process => record.epoch,
-            None if !self.rules.record_beside_claim => Epoch::Before,
-            _ => {
-                self.settle(connection.server);
-                self.now()
-            }
+            Some(record) if !names || record.process == connection.process => Some(record.epoch),
+            None if !self.rules.record_beside_claim => Some(Epoch::Before),
+            _ => self.settle(connection.server).then(|| self.now()),
         }
     }
 

@@ -155,7 +155,8 @@ fn methods(written: &WrittenMatch, site: &Site, faults: &mut Faults) -> Option<V
         let place = site.index(index);
         let name = name.as_str();
         match Method::from_bytes(name.as_bytes()) {
-            Ok(Method::CONNECT) => faults.push(&place, "can't be forwarded", "remove it"),
+            // An upstream that answers TRACE shows the client what only the upstream is told.
+            Ok(Method::CONNECT | Method::TRACE) => faults.push(&place, "can't be forwarded", "remove it"),
             // Methods are case-sensitive (RFC 9110 §9.1): `get` would match no request.
             Ok(_) if name.bytes().any(|byte| byte.is_ascii_lowercase()) => {
                 faults.push(&place, "has small letters", format!("write `{}`", name.to_ascii_uppercase()));

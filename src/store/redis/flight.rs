@@ -127,6 +127,9 @@ impl Inner {
             return Err(failed(StoreError::Refused, Landing::NotMade));
         };
         let session = self.ready(group).map_err(|error| failed(error, Landing::NotMade))?;
+        if session.is_unsettled() {
+            return Err(failed(StoreError::Unreplicated, Landing::NotMade));
+        }
         let (owner, before) = (self.memory.owner(), self.memory.epoch(group).unwrap_or_default());
         let lost = Landing::Lost { owner: (owner != NO_OWNER).then_some(owner), epoch: before };
         let broken = |fault: Fault| {
@@ -136,7 +139,7 @@ impl Inner {
             }
             failed(fault.error, if fault.maybe_done { lost } else { Landing::NotMade })
         };
-        let mut lane = session.claim_lane();
+        let (mut lane, alone) = session.claim_lane();
         let claimed =
             self.claims.claim(&mut lane, &self.keys, part, owner, session.dated(now)).await.map_err(broken)?;
         let epoch = self.epoch_beside(&session, group, claimed.record.as_deref()).await;
@@ -146,7 +149,7 @@ impl Inner {
         }
         let epoch = epoch.map_err(|fault| broken(Fault { maybe_done: true, ..fault }))?;
         let unreplicated = (!claimed.committed).then_some(StoreError::Unreplicated);
-        Ok(Made { owner, epoch, doubt: session.doubt().or(unreplicated) })
+        Ok(Made { owner, epoch, doubt: session.doubt().or(alone).or(unreplicated) })
     }
 }
 

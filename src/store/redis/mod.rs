@@ -287,6 +287,7 @@ impl Inner {
         }
     }
 
+    /// Looks, and writes nothing: a memory whose epoch would have to be settled first can't vouch for anything yet.
     async fn peek(self: &Arc<Self>, nonces: &[Nonce], now: UnixTime) -> Result<ClaimAnswer, StoreError> {
         let (mut epoch, mut doubt, mut before) = (UnixTime::default(), None, 0);
         let mut spent = self.recent.spent(nonces, now);
@@ -296,11 +297,14 @@ impl Inner {
             let look = async {
                 let answers = session.lane().send(claim::look(&self.keys, group, part)).await?;
                 let looked = claim::looked(part, answers)?;
-                let beside = self.epoch_beside(&session, group, looked.record.as_deref()).await?;
-                Ok((looked.spent.map(|place| before + place), beside))
+                let record = looked.record.as_deref().and_then(epoch::Record::parse);
+                let sound = record.filter(|it| it.run == session.run() && self.memory.accepts(group, it.epoch));
+                Ok((looked.spent.map(|place| before + place), sound.map(|record| record.epoch)))
             };
             let (seen, beside) = look.await.map_err(|fault: Fault| fault.error)?;
-            (spent, epoch, doubt) = (spent.max(seen), epoch.max(beside), doubt.or_else(|| session.doubt()));
+            let unsettled = beside.is_none().then_some(StoreError::Refused);
+            doubt = doubt.or_else(|| session.doubt()).or(unsettled);
+            (spent, epoch) = (spent.max(seen), epoch.max(beside.unwrap_or_default()));
             before += part.len();
         }
         Ok(match (spent, doubt) {

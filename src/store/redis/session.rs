@@ -12,7 +12,7 @@ use crate::clock::{Stopwatch, UnixTime};
 use crate::store::StoreError;
 use redis::aio::MultiplexedConnection;
 use redis::{Pipeline, Value};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::task::JoinHandle;
 
@@ -30,6 +30,7 @@ pub(super) struct Session {
     replication: Mutex<String>,
     evicted: AtomicU64,
     portion: AtomicUsize,
+    unsettled: AtomicBool,
     guard: Arc<Guard>,
     address: Address,
 }
@@ -41,6 +42,8 @@ pub(super) enum Scope {
     All,
     /// Some, in turn; all of them if anything looks odd.
     Some,
+    /// The one that is given, because a claim found its record odd.
+    One,
 }
 
 impl Session {
@@ -57,6 +60,7 @@ impl Session {
             replication: Mutex::default(),
             evicted: AtomicU64::new(0),
             portion: AtomicUsize::new(0),
+            unsettled: AtomicBool::new(false),
             guard,
             address: address.clone(),
         };
@@ -104,11 +108,22 @@ impl Session {
         self.turn(&self.lanes)
     }
 
-    /// The next connection in turn for claims.
-    pub(super) fn claim_lane(&self) -> Lane {
-        // Without replicas to wait for, a claim is made all the same, and answered with that doubt.
-        let alone = self.committing.is_empty() || self.guard.is_alone();
-        self.turn(if alone { &self.lanes } else { &self.committing })
+    /// The next connection in turn for claims, and why nothing that is claimed on it counts, if so.
+    pub(super) fn claim_lane(&self) -> (Lane, Option<StoreError>) {
+        if self.committing.is_empty() {
+            (self.turn(&self.lanes), None)
+        } else if self.guard.is_alone() {
+            // Without replicas to wait for, a claim is made all the same, and answered with that doubt: even if they come
+            // before its answer does.
+            (self.turn(&self.lanes), Some(StoreError::Unreplicated))
+        } else {
+            (self.turn(&self.committing), None)
+        }
+    }
+
+    /// Whether it is not yet said since when this primary has not forgotten, because too few replicas follow it.
+    pub(super) fn is_unsettled(&self) -> bool {
+        self.unsettled.load(Ordering::Acquire)
     }
 
     fn turn(&self, lanes: &[Lane]) -> Lane {
@@ -122,9 +137,11 @@ impl Session {
     }
 
     /// Asks the server who it is now, settles the epochs of `groups`, and takes note of its clock and its policy.
-    pub(super) async fn probe(&self, inner: &Inner, groups: &[u16], scope: Scope) -> Result<(), OpenError> {
+    /// `false`: some are not settled yet, because too few replicas follow this primary.
+    pub(super) async fn probe(&self, inner: &Inner, groups: &[u16], scope: Scope) -> Result<bool, OpenError> {
         let (mut lane, known) = (self.lane(), self.replication());
-        let looked_at = if scope == Scope::All { groups.to_vec() } else { self.portion(groups) };
+        let some = scope == Scope::Some && !self.is_unsettled();
+        let looked_at = if some { self.portion(groups) } else { groups.to_vec() };
         let (before, watch) = (inner.clock.now(), Stopwatch::start());
         let (facts, store_time, mut odd) = ask(&mut lane, inner, &looked_at).await?;
         inner.observer.store_answered("probe", watch.elapsed());
@@ -137,16 +154,27 @@ impl Session {
         if looked_at.len() < groups.len() && (moved || !odd.is_empty()) {
             odd = ask(&mut lane, inner, groups).await?.2;
         }
+        // The replicas that a claim must wait for may still follow another primary, which then goes on making claims that
+        // count. What it makes is over when they have come over to this one: only then does the epoch begin.
+        if facts.replicas < inner.settings.replica_acks && !odd.is_empty() {
+            self.unsettled.store(true, Ordering::Release);
+            return Ok(false);
+        }
         let replication = (!facts.promoted && !known.is_empty()).then_some(known.as_str());
         inner.settle(&mut lane, &odd, &facts, Knowledge { wall, replication }).await?;
+        if scope != Scope::One {
+            self.unsettled.store(false, Ordering::Release);
+        }
         self.replication.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&facts.replication);
         self.evicted.store(facts.evicted_keys, Ordering::Relaxed);
-        Ok(())
+        Ok(true)
     }
 
     /// Settles the epoch of one group because a claim found no record of this server in it.
     pub(super) async fn settle(&self, inner: &Inner, group: u16) -> Result<UnixTime, Fault> {
-        self.probe(inner, &[group], Scope::All).await.map_err(OpenError::as_fault)?;
+        if !self.probe(inner, &[group], Scope::One).await.map_err(OpenError::as_fault)? {
+            return Err(Fault { error: StoreError::Unreplicated, maybe_done: true, broken: false });
+        }
         inner.memory.epoch(group).ok_or(Fault::NONSENSE)
     }
 
