@@ -2,7 +2,7 @@
 
 use crate::bare;
 use crate::common::process::Process;
-use crate::common::{Config, DpopClient, Gateway, Issuer, Redis, ports, until};
+use crate::common::{Config, DpopClient, Gateway, Issuer, Redis, ports, unix_now, until};
 use crate::peers::{self, Peer, Place};
 use crate::tokens::Sealer;
 use crate::usage;
@@ -84,7 +84,9 @@ impl World {
         let directory = tempfile::tempdir().unwrap();
         let place = Place { directory: directory.path(), upstream: ports::free() };
         let upstream = peers::upstream(&place);
-        let (corp, dir, rsa) = (Issuer::new("corp", "ES256"), Issuer::new("dir", "ES256"), Issuer::new("rsa", "ES256"));
+        // A store that is new can't tell of tokens that are older than itself, by as much as clocks may differ.
+        let (corp, dir, rsa) =
+            (Issuer::new("corp", "ES256").with("leeway: 0s"), Issuer::new("dir", "ES256"), Issuer::new("rsa", "ES256"));
         let (dir_sealer, rsa_sealer) = (Sealer::new(KeyAlgorithm::Dir), Sealer::new(KeyAlgorithm::RsaOaep256));
         let issuers = [(&dir, &dir_sealer, "dir"), (&rsa, &rsa_sealer, "RSA-OAEP-256")];
         let redis = Redis::start();
@@ -101,12 +103,15 @@ impl World {
         let watch = Stopwatch::start();
         let gateway = many.start();
         let ready_after = watch.elapsed();
+        let (shared, logged) = (quiet().redis(&redis).start(), base().start());
+        let started = unix_now();
+        until("tokens are younger than the stores", || (unix_now() > started + 1).then_some(()));
         Self {
             bare: start_bare(&place),
             memory_before: usage::resident_mib(gateway.pid()),
             ready_after,
-            shared: quiet().redis(&redis).start(),
-            logged: base().start(),
+            shared,
+            logged,
             nginx: peers::nginx_proxy(&place),
             haproxy: peers::haproxy(&place, &corp),
             envoy: peers::envoy(&place, &corp, false),

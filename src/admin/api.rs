@@ -80,7 +80,9 @@ pub struct Listening {
 
 /// The services of the admin listener and of the one for scrapers.
 pub fn services(settings: &AdminSettings, admin: &Arc<Admin>) -> Result<Listening, TlsSetupError> {
-    let service = |name: &str, whole: bool| Service::new(name.to_owned(), Api { admin: Arc::clone(admin), whole });
+    let service = |name: &str, whole: bool| {
+        Service::new(name.to_owned(), Api { admin: Arc::clone(admin), whole, tls: whole && settings.tls.is_some() })
+    };
     let (mut api, address) = (service("admin", true), settings.address.to_string());
     // Handshakes here are not counted: metrics tell of clients, not of operators.
     let listener = |tls| tls::handshake::listener(0, tls, false, Arc::new(|_, _| {}));
@@ -105,6 +107,8 @@ struct Api {
     admin: Arc<Admin>,
     /// False where only scrapers and probes are served.
     whole: bool,
+    /// True where the certificate has told the client whom it speaks to, by whatever name.
+    tls: bool,
 }
 
 /// What can be called.
@@ -152,7 +156,7 @@ impl Call {
 impl ServeHttp for Api {
     async fn response(&self, session: &mut ServerSession) -> Answer {
         let request = session.req_header();
-        if self.whole && !is_addressed_directly(request) {
+        if self.whole && !self.tls && !is_addressed_directly(request) {
             return refusal(StatusCode::MISDIRECTED_REQUEST);
         }
         if self.whole && revocations::serves(request.uri.path()) {
