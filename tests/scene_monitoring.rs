@@ -92,7 +92,12 @@ impl World {
                 "{}\nlimits: {{ rate: {{ per: client, requests: 2, period: 1m }} }}",
                 route("limited", "echo", "public")
             ))
+            .route(&route("tried", "echo", "{ issuers: [held], scopes: [write], mode: report }"))
             .route(&route("public", "echo", "public"))
+            .block(
+                "telemetry:\n  log: { format: json, level: info }\n  audit: { file: audit.jsonl, key: \"env:AUDIT_KEY\", events: denials }",
+            )
+            .environment("AUDIT_KEY", &"audit".repeat(8))
             .start()
     }
 
@@ -104,6 +109,7 @@ impl World {
         for _ in 0..3 {
             connection.get("/fetched", Some(bearer))?;
         }
+        connection.get("/tried", Some(bearer))?;
         connection.get("/public", None).map(drop)
     }
 

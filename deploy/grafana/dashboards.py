@@ -169,6 +169,10 @@ HEALTH = dashboard(
             lines("TLS handshakes", "How do handshakes end?", {"{{version}} {{result}}": rate("tls_handshakes_total", "version, result")}, "ops", stacked=True),
             lines("Connections and tunnels", "What is open?", {"{{listener}}": f"sum by (listener) ({gauge('connections')})", "tunnels {{route}}": f"sum by (route) ({gauge('tunnels')})"}),
         ],
+        "Audit log": [
+            lines("Records", "Are decisions written down?", {"{{instance}} {{result}}": rate("audit_records_total", "instance, result")}, "ops"),
+            lines("Last record on the disk", "Does the log grow?", {"{{instance}}": gauge("audit_head")}),
+        ],
         "Process": [
             lines("CPU", "How many cores does each replica use?", {"{{instance}}": f"rate(process_cpu_seconds_total{{{J}}}[$__rate_interval])"}),
             lines("Memory", "How much does each replica hold?", {"{{instance}}": f"process_resident_memory_bytes{{{J}}}"}, "bytes"),
@@ -208,6 +212,10 @@ REFUSALS = dashboard(
             lines("Used, stolen or revoked", "Retries without a new token, or tokens in other hands.", {"{{reason}}": rate("denials_total", "reason", STOLEN)}, "reqps"),
             lines("Limited", "Whose limits were reached, and where?", {"{{route}} {{kind}}": rate("rate_limited_total", "route, kind", 'route=~"$route"')}, "reqps"),
             lines("Our fault", "503, 502, 504.", {"{{reason}}": rate("denials_total", "reason", OURS)}, "reqps"),
+        ],
+        "Report mode": [
+            lines("Would be refused, by reason", "What would happen if the routes in report mode were enforced?", {"{{reason}}": rate("would_deny_total", "reason", WHERE)}, "reqps", stacked=True, size=(12, 7)),
+            lines("Would be refused, by route", "Which route can be enforced?", {"{{route}} {{issuer}}": rate("would_deny_total", "route, issuer", WHERE)}, "reqps", stacked=True, size=(12, 7)),
         ],
         "Beside what passes": [
             lines("Share refused by route", "Where is it unusual?",

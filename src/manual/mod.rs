@@ -7,6 +7,7 @@
 //! - [`metrics`] – everything that is counted
 //! - [`operations`] – what the operator of a gateway does, and in which order
 //! - [`alerts`] – what each alert means, and what to do
+//! - [`enforce`] – from report to enforce
 //! - [`store`] – what each failure of the store means and costs
 //! - [`sizing`] – how large the store must be
 //! - [`rotation`] – changing keys, certificates and passwords without a refusal
@@ -15,6 +16,7 @@
 
 pub mod alerts;
 pub mod defaults;
+pub mod enforce;
 pub mod metrics;
 pub mod operations;
 pub mod peers;
