@@ -156,7 +156,12 @@ fn the_list_is_for_those_who_have_the_admin_token_and_says_what_it_holds() {
     let gateway = scene.gateway();
     let admin = gateway.admin();
     assert_eq!(admin.get("/api/revocations").status, 401);
-    assert_eq!(common::Client::plain(admin.address(), "x").request("POST", "/api/revoke", &[], b"token=x").status, 401);
+    assert_eq!(
+        common::Client::plain(admin.address(), &admin.address().to_string())
+            .request("POST", "/api/revoke", &[], b"token=x")
+            .status,
+        401
+    );
     let now = unix_now();
     let revoke = |body: Value| call(&gateway, "POST", "/api/revocations", &body);
     let made = revoke(json!({ "issuer": "corp", "jti": "t", "expires_at": now + 60 }));
