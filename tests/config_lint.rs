@@ -79,7 +79,7 @@ routes:
     match: { path: /team }
     upstream: inside
     access: { issuers: [corp], scopes: [team] }
-    identity: { strip: [Accept*] }
+    identity: { headers: { X-Team: { claim: team } } }
 ",
     )
     .unwrap();
@@ -116,7 +116,6 @@ include: [routes.d/*.yaml]
         "routes[orders].access.revocation: is met by an empty list",
         "upstreams[inside].endpoints[0]: leads to this machine",
         "upstreams[inside].endpoints[2]: leads to this machine",
-        "routes[team].identity.strip: acts on the routes of all files",
     ];
     assert_eq!(found.len(), wanted.len(), "{found:#?}");
     for part in wanted {

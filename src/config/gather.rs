@@ -76,6 +76,7 @@ fn include_file(path: &Path, place: &Site, written: &mut Written, inputs: &mut I
     let mut included = check::included(&document, faults);
     let root = Site::root(&document);
     let routes = placed(included.routes.take(), &root.key("routes"));
+    include::keep_to_own(&routes, faults);
     include::confine(&included, &routes, faults);
     written.upstreams.extend(placed(included.upstreams.take(), &root.key("upstreams")));
     written.routes.extend(routes);

@@ -84,6 +84,18 @@ fn fits(name: &str, pattern: &str) -> bool {
     rest.is_empty()
 }
 
+/// Notes what in an included file acts on the routes of others. A header that is stripped is stripped on every route, and
+/// an upstream that judges by a header may read its absence as consent.
+pub fn keep_to_own(routes: &[Placed<Route>], faults: &mut Faults) {
+    for route in routes {
+        let site = route.site.key("identity").key("strip");
+        if site.is_written() {
+            let remedy = "write it in gateway.yaml: in `defaults.identity`, or at a route there";
+            faults.push(&site, "acts on the routes of all files, which an included one may not", remedy);
+        }
+    }
+}
+
 /// Notes every route of an included file that leaves the host or the path prefix the file is limited to.
 pub fn confine(included: &Included, routes: &[Placed<Route>], faults: &mut Faults) {
     for route in routes {

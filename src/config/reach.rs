@@ -1,5 +1,5 @@
 //! What is legal and reaches further than its author may think: routes are served on every listener, an included file
-//! can name any upstream and strip headers of everybody, and a list of revocations can be one that nothing is put on.
+//! can name any upstream, and a list of revocations can be one that nothing is put on.
 
 use super::compile::StoreSettings;
 use super::lint::{guard, routes};
@@ -69,12 +69,6 @@ fn included_files(loaded: &Loaded, warnings: &mut Vec<Warning>) {
                                 believe whoever reaches it";
                 warnings.push(Warning::new(&site.key("endpoints").index(index), weakness));
             }
-        }
-    }
-    for (_, site) in routes(loaded).filter(|(_, site)| is_included(site)) {
-        let place = site.key("identity").key("strip");
-        if place.is_written() {
-            warnings.push(Warning::new(&place, "acts on the routes of all files, from an included one"));
         }
     }
 }
