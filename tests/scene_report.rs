@@ -157,3 +157,30 @@ fn check_names_what_only_reports_and_explain_says_what_it_would_do() {
     assert_eq!((&answer["outcome"], &answer["reason"]), (&json!("would_deny"), &json!("no_credential")));
     assert_eq!(answer["status"], 200);
 }
+
+#[test]
+fn failures_lock_nobody_out_where_a_route_only_reports() {
+    let (issuer, upstream) = (issuer(), Upstream::start());
+    let failures = "limits: { failures: { per: client, count: 2, period: 1m, lock: 5m } }";
+    let route = |name: &str, access: &str| {
+        format!("name: {name}\nmatch: {{ path: \"/{name}/{{*rest}}\" }}\nupstream: echo\naccess: {access}\n{failures}")
+    };
+    let gateway = Config::new()
+        .issuer(&issuer)
+        .upstream("echo", &upstream)
+        .route(&route("tried", "{ issuers: [corp], scopes: [orders], mode: report }"))
+        .route(&route("enforced", "{ issuers: [corp], scopes: [orders] }"))
+        .start();
+    let (client, forged) = (gateway.client(), Issuer::new("corp", "ES256").token("mallory"));
+    for _ in 0..10 {
+        assert_eq!(client.get("/tried/x", Some(&forged)).status, 200);
+    }
+    until("each is counted", || (would_deny(&gateway, "bad_signature") == 10).then_some(()));
+    assert_eq!(would_deny(&gateway, "locked_out"), 0);
+    // Routes with one rule share its lock-outs, so that one of these would show here.
+    assert_eq!(client.get("/enforced/x", Some(&forged)).status, 401, "none of the ten was counted");
+    assert_eq!(client.get("/enforced/x", Some(&forged)).status, 401);
+    assert_eq!(client.get("/enforced/x", Some(&forged)).status, 429, "where the rule is enforced it locks out");
+    // A lock-out is a limit, and limits stay enforced everywhere.
+    assert_eq!(client.get("/tried/x", Some(&forged)).status, 429);
+}
