@@ -33,6 +33,7 @@ use crate::observe::Observer;
 use crate::proxy::{self, Connections, InFlight, Shared};
 use crate::store::{EmbeddedStore, RedisStore, RevocationFileError, SettingsError, StoreError};
 use crate::telemetry::audit::{Audit, AuditSetupError};
+use crate::telemetry::traces::{Exporter, Traces, TracesSetupError};
 use crate::telemetry::{Metrics, logs};
 use crate::tls::TlsSetupError;
 use crate::upstream::{UpstreamError, Upstreams};
@@ -98,6 +99,9 @@ pub enum AppError {
     /// The audit log can't be begun.
     #[error("can't keep an audit log: {0}")]
     Audit(#[from] AuditSetupError),
+    /// Traces can't be sent.
+    #[error("can't send traces: {0}")]
+    Traces(#[from] TracesSetupError),
     /// There is no process to take over from.
     #[error(transparent)]
     Upgrade(#[from] UpgradeError),
@@ -139,7 +143,8 @@ struct App {
     embedded: Option<Arc<EmbeddedStore>>,
     live: Arc<Live>,
     connections: Connections,
-    /// Taken when it starts.
+    /// Taken when it starts, as the next one is.
+    exporter: Option<Exporter>,
     reloader: Option<(Reloader, Waiting)>,
 }
 
@@ -158,16 +163,21 @@ impl App {
         });
         let audit = loaded.audit.clone().map(|settings| Audit::start(settings, &clock, &metrics));
         let audit = audit.transpose()?.map(Arc::new);
+        let store = if redis.is_some() { "redis" } else { "embedded" };
+        let traces = loaded.traces.clone().map(|settings| Traces::new(settings, store, &metrics));
+        let traces = traces.transpose()?;
         let path = loaded.files.first().cloned().unwrap_or_default();
         let first = Edition::build(loaded, GENERATION, &nonces, &metrics)?;
         let fetcher = KeyFetcher::new(Arc::clone(&clock), Arc::clone(&metrics) as Arc<dyn Observer>);
         fetcher.follow(&first.remote_keys);
-        Self::around(first, Parts { metrics, clock, nonces, redis, embedded, memory, fetcher, audit, path })
+        Self::around(first, Parts { metrics, clock, nonces, redis, embedded, memory, fetcher, audit, traces, path })
     }
 
     /// The gateway around its first edition.
     fn around(first: Edition, parts: Parts) -> Result<Self, AppError> {
-        let Parts { metrics, clock, nonces, redis, embedded, memory, fetcher, audit, path } = parts;
+        let Parts { metrics, clock, nonces, redis, embedded, memory, fetcher, audit, traces, path } = parts;
+        let (traces, exporter) =
+            traces.map_or_else(Default::default, |(traces, exporter)| (Some(Arc::new(traces)), Some(exporter)));
         let Edition { generation, settings, policies, remote_keys: _ } = first;
         reload::note_certificates(&settings.listeners, &metrics);
         metrics.generation(GENERATION);
@@ -177,6 +187,7 @@ impl App {
             metrics: Arc::clone(&metrics),
             clock: Arc::clone(&clock),
             audit,
+            traces,
             settings: settings.server.clone(),
             listeners: settings.listeners.clone(),
             in_flight: InFlight::default(),
@@ -210,7 +221,7 @@ impl App {
         let (terms, connections) = (listening.terms, listening.connections);
         let reloader = Reloader { path, started: settings, live: Arc::clone(&live), terms, admin_terms, token, nonces };
         let reloader = Some((reloader, waiting));
-        Ok(Self { services, addresses, redis, embedded, live, connections, reloader })
+        Ok(Self { services, addresses, redis, embedded, live, connections, exporter, reloader })
     }
 
     async fn serve(mut self, inputs: Inputs, upgrade: bool) -> Result<(), AppError> {
@@ -223,6 +234,9 @@ impl App {
         let (_fetching, fetch) = watch::channel(false);
         let fetcher = self.live.fetcher.clone();
         tokio::spawn(async move { fetcher.run(fetch).await });
+        if let Some(exporter) = self.exporter.take() {
+            tokio::spawn(exporter.run());
+        }
         self.look_around().await;
         self.follow_revocations().await?;
         self.live.shared.generation.load().upstreams.keep();
@@ -250,9 +264,7 @@ impl App {
             Order::HandOver(successor) => self.hand_over(successor, &mut running, &manager).await,
             Order::Quit => {}
         }
-        if let Some(audit) = &self.live.shared.audit {
-            audit.close().await;
-        }
+        self.close().await;
         Ok(())
     }
 
@@ -297,6 +309,7 @@ struct Parts {
     memory: Arc<Recollection>,
     fetcher: KeyFetcher,
     audit: Option<Arc<Audit>>,
+    traces: Option<(Traces, Exporter)>,
     path: PathBuf,
 }
 

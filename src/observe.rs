@@ -106,6 +106,14 @@ pub trait Observer: Send + Sync {
     fn store_answered(&self, operation: &'static str, took: Duration) {
         let _ = (operation, took);
     }
+    /// The request at hand asks the store for `operation` (`claim`, `peek`, `count`, `release`), and waits.
+    fn store_asked(&self, operation: &'static str) {
+        let _ = operation;
+    }
+    /// It waits no more. `failure` is the label of a `StoreError`, where the store could not answer.
+    fn store_replied(&self, failure: Option<&'static str>) {
+        let _ = failure;
+    }
     /// The store could not answer; `kind` is the label of a `StoreError`.
     fn store_failed(&self, kind: &'static str) {
         let _ = kind;
@@ -137,6 +145,39 @@ pub trait Observer: Send + Sync {
     fn issuer_fetch(&self, issuer: &str, result: FetchResult) {
         let _ = (issuer, result);
     }
+}
+
+/// Two observers, of which each is told everything.
+#[derive(Clone, Copy)]
+pub struct Both<'o>(pub &'o dyn Observer, pub &'o dyn Observer);
+
+macro_rules! tell_both {
+    ($($name:ident($($argument:ident: $type:ty),*);)+) => {
+        impl Observer for Both<'_> {
+            $(fn $name(&self, $($argument: $type),*) {
+                self.0.$name($($argument),*);
+                self.1.$name($($argument),*);
+            })+
+        }
+    };
+}
+
+tell_both! {
+    verified(algorithm: &'static str, took: Duration);
+    claimed(mode: &'static str, result: ClaimResult);
+    verdict_cache(result: &'static str);
+    rate_limited(route: &str, kind: &'static str);
+    store_answered(operation: &'static str, took: Duration);
+    store_asked(operation: &'static str);
+    store_replied(failure: Option<&'static str>);
+    store_failed(kind: &'static str);
+    store_degraded(degraded: bool);
+    store_epoch(epoch: UnixTime);
+    store_clock_offset(millis: i64);
+    store_evicted_keys(total: u64);
+    claim_released(result: &'static str);
+    local_claim_conflict();
+    issuer_fetch(issuer: &str, result: FetchResult);
 }
 
 /// An observer that keeps nothing.

@@ -9,7 +9,7 @@ use crate::decision::Endpoints;
 use crate::issuer::IssuerProfile;
 use crate::issuer::http::RemoteKeys;
 use crate::proxy::{Generation, ListenerSettings, ServerSettings};
-use crate::telemetry::{AuditSettings, LogSettings, Metrics};
+use crate::telemetry::{AuditSettings, LogSettings, Metrics, TracesSettings};
 use crate::upstream::{UpstreamError, Upstreams};
 use std::sync::Arc;
 
@@ -23,6 +23,7 @@ pub(super) struct Settings {
     pub(super) revocations: RevocationSettings,
     pub(super) log: LogSettings,
     pub(super) audit: Option<AuditSettings>,
+    pub(super) traces: Option<TracesSettings>,
 }
 
 /// A whole configuration, built aside.
@@ -55,6 +56,7 @@ impl Edition {
             revocations: loaded.revocations.clone(),
             log: loaded.log,
             audit: loaded.audit.clone(),
+            traces: loaded.traces.clone(),
         };
         let endpoints = Arc::clone(&upstreams) as Arc<dyn Endpoints>;
         let snapshot = loaded.into_snapshot(number, endpoints, Arc::clone(nonces));

@@ -17,6 +17,9 @@ const STEP: Duration = Duration::from_millis(20);
 /// How often a process that drains looks whether its successor has revoked something.
 const REVOCATIONS_EVERY: Duration = Duration::from_secs(1);
 
+/// How long the end of a process waits for its last spans, within the grace it has.
+const LAST_SPANS: Duration = Duration::from_secs(5);
+
 /// What is still running, and how it is told to end.
 pub(super) struct Running {
     pub(super) services: JoinSet<()>,
@@ -89,6 +92,23 @@ impl App {
         self.follow_successor();
         let (grace, connections) = (self.live.standing.load().server.shutdown_grace, &self.connections);
         running.drain(|| connections.open().max(shared.in_flight.now()), grace).await;
+    }
+
+    /// Has what was recorded of the last requests written and sent. A collector that does not answer is waited for no
+    /// longer than a request would have been.
+    pub(super) async fn close(&self) {
+        let (shared, grace) = (&self.live.shared, self.live.standing.load().server.shutdown_grace);
+        let written = async {
+            if let Some(audit) = &shared.audit {
+                audit.close().await;
+            }
+        };
+        let sent = async {
+            if let Some(traces) = &shared.traces {
+                traces.close(grace.min(LAST_SPANS)).await;
+            }
+        };
+        tokio::join!(written, sent);
     }
 
     /// What the successor writes to the file of revocations holds here too.

@@ -12,7 +12,7 @@ use crate::issuer::{Form, IssuerProfile};
 use crate::observe::Observer as _;
 use crate::proxy::{ServerSettings, Shared};
 use crate::store::{Store, StoreError};
-use crate::telemetry::{AuditStatus, Metrics};
+use crate::telemetry::{AuditStatus, Metrics, logs};
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use std::sync::Arc;
@@ -138,6 +138,7 @@ impl Source for Live {
 
     fn refresh(&self, metrics: &Metrics) {
         metrics.store_degraded(self.store().condition().is_err());
+        metrics.log_lines_lost(logs::lost());
         if let Some(epoch) = self.store().epoch() {
             metrics.store_epoch(epoch);
         }

@@ -13,7 +13,7 @@ use crate::tls::TlsSettings;
 
 /// The keys of gateway.yaml in which `now` differs from `started`, and which only a start applies.
 pub(super) fn needs_restart(started: &Settings, now: &Settings) -> Vec<String> {
-    let Settings { listeners, admin, store, revocations, server, verdicts, log, audit } = started;
+    let Settings { listeners, admin, store, revocations, server, verdicts, log, audit, traces } = started;
     // The level is applied; where the log goes is not configured.
     let LogSettings { level: _, target: _ } = log;
     let mut keys = all_listeners(listeners, &now.listeners);
@@ -22,6 +22,7 @@ pub(super) fn needs_restart(started: &Settings, now: &Settings) -> Vec<String> {
     keys.extend(of_revocations(revocations, &now.revocations));
     keys.extend(of_server(server, &now.server));
     keys.extend(of_audit(audit.as_ref(), now.audit.as_ref()));
+    keys.extend((*traces != now.traces).then(|| "telemetry.otlp".to_owned()));
     keys.extend((*verdicts != now.verdicts).then(|| "server.verdict_cache".to_owned()));
     keys
 }
@@ -193,8 +194,9 @@ mod tests {
     use crate::authn::VerdictBounds;
     use crate::proxy::{PublicAddress, Scheme, TrustedProxies};
     use crate::secret::Secret;
-    use crate::telemetry::LogLevel;
     use crate::telemetry::audit::{AuditEvents, AuditTerms};
+    use crate::telemetry::traces::CollectorUrl;
+    use crate::telemetry::{LogLevel, TracesSettings};
     use std::time::Duration;
 
     fn listener(name: &str, to: u16) -> ListenerSettings {
@@ -225,6 +227,7 @@ mod tests {
             verdicts: VerdictBounds::default(),
             log: LogSettings::default(),
             audit: Some(audit("audit.jsonl")),
+            traces: None,
         }
     }
 
@@ -254,6 +257,7 @@ mod tests {
         now.store = StoreSettings::Embedded { max_entries: 11 };
         now.server.threads = 3;
         now.audit = Some(audit("other.jsonl"));
+        now.traces = Some(TracesSettings { endpoint: CollectorUrl::parse("http://[::1]").unwrap(), ca: None });
         let expected = [
             "listeners[http].address",
             "listeners[http].redirect_to",
@@ -262,6 +266,7 @@ mod tests {
             "store.embedded.max_entries",
             "server.threads",
             "telemetry.audit.file",
+            "telemetry.otlp",
         ];
         assert_eq!(needs_restart(&settings(), &now), expected);
         now.listeners = vec![];

@@ -238,7 +238,9 @@ impl ReplayGuard {
             return self.without_store(demand, on_loss, now, StoreError::Clock);
         }
         let if_unknown = if on_loss == OnLoss::Closed { IfUnknown::GiveBack } else { IfUnknown::Keep };
+        observer.store_asked("claim");
         let answer = self.store.claim(&demand.nonces, now, if_unknown).await;
+        observer.store_replied(answer.failure());
         let result = match &answer {
             ClaimAnswer::Fresh { .. } => ClaimResult::Fresh,
             ClaimAnswer::Replayed { .. } => ClaimResult::Replayed,
@@ -259,8 +261,17 @@ impl ReplayGuard {
     }
 
     /// What [`Self::claim`] would answer now, without claiming anything.
-    pub async fn peek(&self, demand: &Demand, on_loss: OnLoss, now: UnixTime) -> Result<(), ReplayRefusal> {
-        let answer = match self.store.peek(&demand.nonces, now).await {
+    pub async fn peek(
+        &self,
+        demand: &Demand,
+        on_loss: OnLoss,
+        now: UnixTime,
+        observer: &dyn Observer,
+    ) -> Result<(), ReplayRefusal> {
+        observer.store_asked("peek");
+        let seen = self.store.peek(&demand.nonces, now).await;
+        observer.store_replied(seen.failure());
+        let answer = match seen {
             ClaimAnswer::Fresh { .. } if self.is_too_new(demand, now) => ClaimAnswer::Unknown(StoreError::Clock),
             answer => answer,
         };

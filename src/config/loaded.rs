@@ -14,7 +14,7 @@ use crate::issuer::http::RemoteKeys;
 use crate::issuer::{IssuerProfile, Registry};
 use crate::proxy::{ListenerSettings, ServerSettings};
 use crate::route::RouteTable;
-use crate::telemetry::{AuditSettings, LogSettings};
+use crate::telemetry::{AuditSettings, LogSettings, TracesSettings};
 use crate::upstream::UpstreamSettings;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -42,6 +42,8 @@ pub struct Loaded {
     pub log: LogSettings,
     /// The audit log, where there is one.
     pub audit: Option<AuditSettings>,
+    /// Where traces are sent, if anywhere.
+    pub traces: Option<TracesSettings>,
     /// Whom we believe.
     pub issuers: Registry,
     /// Those of the issuers whose keys are fetched, and where from: their rings are empty until that has happened.

@@ -10,11 +10,12 @@ use crate::store::{RedisSettings, RedisUrl, Servers};
 use std::fmt;
 use std::time::Duration;
 
-/// The effective policy of each route, and what is meant by `store`: lines of `what: value`.
+/// The effective policy of each route, what is meant by `store`, and where traces go: lines of `what: value`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policies {
     routes: Vec<(String, Vec<String>)>,
     store: Vec<String>,
+    traces: Option<String>,
 }
 
 impl Policies {
@@ -31,7 +32,8 @@ impl fmt::Display for Policies {
             lines.iter().try_for_each(|line| writeln!(f, "  {line}"))?;
         }
         writeln!(f, "store")?;
-        self.store.iter().try_for_each(|line| writeln!(f, "  {line}"))
+        self.store.iter().try_for_each(|line| writeln!(f, "  {line}"))?;
+        self.traces.iter().try_for_each(|line| writeln!(f, "traces\n  {line}"))
     }
 }
 
@@ -39,7 +41,13 @@ impl fmt::Display for Policies {
 #[must_use]
 pub fn effective_policies(loaded: &Loaded) -> Policies {
     let describe = |rule: &Rule| (rule.policy.name.to_string(), lines(rule, loaded));
-    Policies { routes: loaded.rules.iter().map(describe).collect(), store: store(&loaded.store) }
+    Policies {
+        routes: loaded.rules.iter().map(describe).collect(),
+        store: store(&loaded.store),
+        traces: loaded.traces.as_ref().map(|traces| {
+            format!("sent to {} by OTLP over gRPC; another collector takes effect with the next start", traces.endpoint)
+        }),
+    }
 }
 
 fn lines(rule: &Rule, loaded: &Loaded) -> Vec<String> {

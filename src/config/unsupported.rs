@@ -42,7 +42,6 @@ pub const UNSUPPORTED: &[Row] = &[
     key("routes[].access.second_factor"),
     key("routes[].identity.signed"),
     key("routes[].session"),
-    key("telemetry.otlp"),
 ];
 
 /// Notes every unsupported key in `tree` and cuts it out.

@@ -393,7 +393,8 @@ impl<'c> Course<'c> {
         let answer = match self.memory {
             Memory::Live(memory) => memory.replay.claim(&demand, guard.on_loss, self.facts.now, self.observer).await,
             Memory::Peek(memory) => {
-                memory.replay.peek(&demand, guard.on_loss, self.facts.now).await.map(|()| NotReplayed::not_asked())
+                let seen = memory.replay.peek(&demand, guard.on_loss, self.facts.now, self.observer).await;
+                seen.map(|()| NotReplayed::not_asked())
             }
             Memory::Absent => {
                 self.trace.note(Stage::Replay, StageResult::NotVisible, || "needs a running gateway");

@@ -2,6 +2,7 @@
 
 use super::{ClientNetwork, Keyer, LimitKey, Lockout, LockoutRule, RateRule, RateVerdict, Rates};
 use crate::clock::UnixTime;
+use crate::observe::Observer;
 use crate::store::{CountAnswer, Counting, NonceKey, Store};
 use std::net::IpAddr;
 use std::time::Duration;
@@ -60,11 +61,18 @@ impl LimitMemory {
         rule: &RateRule,
         now: UnixTime,
         how: Counting,
+        observer: &dyn Observer,
     ) -> RateVerdict {
+        if !store.shares_counts() {
+            return self.count(counted, rule, now, how);
+        }
         let identifier = format!("{}:{}{}", counted.issuer.len(), counted.issuer, counted.what);
         let kind = format!("rate {}", rule.per.name());
         let key = NonceKey::new(&kind, counted.route, &identifier);
-        match store.count(key, rule.pace(), how).await {
+        observer.store_asked("count");
+        let answer = store.count(key, rule.pace(), how).await;
+        observer.store_replied(answer.failure());
+        match answer {
             CountAnswer::Counted { busy, over } => RateVerdict::new(rule, busy, over),
             CountAnswer::NotShared | CountAnswer::Unknown(_) => self.count(counted, rule, now, how),
         }

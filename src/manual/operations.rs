@@ -99,7 +99,15 @@
 //! new key costs every client one more round trip, and nothing else.
 //!
 //! **The log.** It is written by a thread of its own. Where its reader stops, requests go on: at most 8 MiB of lines wait,
-//! further ones are lost, and the log says how many once it is read again.
+//! further ones are lost, and the log says how many once it is read again; `tollgate_log_lines_lost_total` counts them.
+//!
+//! **Traces.** `telemetry.otlp` names a collector that takes OTLP over gRPC. A sound `traceparent` is continued, whoever
+//! sent it: it decides nothing. Flags `00` are heeded, flags `01` change nothing, so a stranger can have less exported and never
+//! more; sampling beyond that is the collector's. 4096 requests may wait to be sent, in batches of some 512 spans or after a
+//! second; a batch that fails is tried four times within seven seconds. What is lost is counted, told once in the log when it
+//! begins and once when it ends, and no request waits. At its end the process sends what is left, for `shutdown_grace` and 5 s at
+//! most. Another collector takes effect with the next start. Requests whose head is refused as malformed, and those to a
+//! redirecting listener, have no trace. Spans name methods that are none of HTTP's `_OTHER`, and have no `url.path`.
 //!
 //! **Stapling.** Let a timer fetch the response, `openssl ocsp -issuer ca.pem -cert edge.pem -url … -respout edge.ocsp`, and
 //! rename it into place: the change is seen. The chain must hold the certificate of the authority after the server's own.
@@ -129,7 +137,8 @@
 //! ready. With `overflow: block` a request waits for a place, a second at most, and none waits again until the file takes
 //! records. Once it does, a record of kind `gap` tells how many are missing. A process that was killed loses what was in
 //! its queue; the next one cuts off half a record and goes on behind the last whole one. While one process takes over from
-//! another (`run --upgrade`), the old one holds the file, and the new one writes its own chain into `FILE.PID`.
+//! another (`run --upgrade`), the old one holds the file, and the new one writes its own chain into `FILE.PID`: see
+//! [`upgrade`](super::upgrade).
 //!
 //! **The admin API beyond loopback.** Write `admin.tls` with `chain` and `key`, and `client_ca` so that operators must
 //! show a certificate of that authority; the token is asked all the same. `metrics_address` has no TLS: let only scrapers

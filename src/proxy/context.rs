@@ -3,6 +3,7 @@
 use super::generation::Generation;
 use super::ingress::Arrival;
 use super::lifeline::Lifeline;
+use super::spans::Spans;
 use super::tunnel::Tunnel;
 use crate::authn::replay::NotReplayed;
 use crate::clock::{Stopwatch, UnixTime};
@@ -32,6 +33,8 @@ pub struct Context {
     pub(super) lifeline: Option<Arc<Lifeline>>,
     /// What it may turn into.
     pub(super) tunnel: Option<Tunnel>,
+    /// Its trace, where traces are on.
+    pub(super) spans: Option<Box<Spans>>,
     _in_flight: Counted,
 }
 
@@ -93,6 +96,7 @@ impl Context {
             attempt: None,
             lifeline: None,
             tunnel: None,
+            spans: None,
             _in_flight: in_flight.count(),
         }
     }

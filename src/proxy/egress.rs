@@ -35,7 +35,7 @@ pub(super) fn prepare(request: &RequestHeader, upstream_request: &mut RequestHea
             Cow::Owned(name) => upstream_request.append_header(name, value)?,
         };
     }
-    Ok(())
+    context.spans.as_ref().map_or(Ok(()), |spans| spans.tell(upstream_request))
 }
 
 /// A request over HTTP/2 has lower-case names only, and the engine would write ours so too. Old upstreams may know their

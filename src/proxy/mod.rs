@@ -27,6 +27,7 @@ mod request_id;
 mod respond;
 mod retry;
 pub mod settings;
+mod spans;
 pub mod trust;
 mod tunnel;
 
@@ -38,8 +39,9 @@ pub use trust::{Network, TrustedProxies};
 
 use crate::clock::Clock;
 use crate::decision::{Denial, Memory, Permit, Preflight, Reason, Recollection, Trace, decide, preflight};
+use crate::observe::{Both, Observer};
 use crate::route::RouteId;
-use crate::telemetry::{Audit, Metrics};
+use crate::telemetry::{Audit, Metrics, Traces};
 use crate::upstream::Pool;
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
@@ -55,6 +57,7 @@ use pingora::protocols::http::ServerSession;
 use pingora::proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorType, Result};
+use spans::Spans;
 use std::os::fd::RawFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -72,6 +75,8 @@ pub struct Shared {
     pub clock: Arc<dyn Clock>,
     /// The audit log, where there is one.
     pub audit: Option<Arc<Audit>>,
+    /// Where spans go, where traces are on.
+    pub traces: Option<Arc<Traces>>,
     /// The limits of the server.
     pub settings: ServerSettings,
     /// The listeners, in the order in which handshakes number them.
@@ -103,7 +108,15 @@ impl Gateway {
         ingress::check_framing(session, self.shared.settings.max_header)?;
         let facts = arrival.facts(session.req_header(), context.time)?;
         let (snapshot, memory) = (&context.generation.snapshot, Memory::Live(&self.shared.memory));
-        let observer = &*self.shared.metrics;
+        let (metrics, both): (&dyn Observer, Both<'_>);
+        metrics = &*self.shared.metrics;
+        let observer = match &context.spans {
+            Some(spans) => {
+                both = Both(metrics, &**spans);
+                &both
+            }
+            None => metrics,
+        };
         match preflight(snapshot, memory, &facts, observer, trace).await {
             Some(answered) => answered.map(Judged::Preflight),
             None => {
@@ -158,7 +171,7 @@ impl Gateway {
     async fn release(&self, context: &mut Context) {
         let unsent = context.attempt.as_mut().filter(|attempt| !attempt.sent);
         if let Some(receipt) = unsent.and_then(|attempt| attempt.receipt.take()) {
-            self.shared.memory.replay.store().release(&receipt).await;
+            spans::releasing(context, self.shared.memory.replay.store().release(&receipt)).await;
         }
     }
 
@@ -235,6 +248,7 @@ impl ProxyHttp for Gateway {
             self.tell_health(session.as_downstream_mut(), context).await;
             return Ok(true);
         }
+        context.spans = Spans::begin(&self.shared, session.as_downstream(), context);
         if let Some(own) = Own::of(session.req_header()) {
             match self.serve(own, session.as_downstream_mut(), context).await? {
                 Ok(status) => context.verdict = Verdict::Served(status),
@@ -260,6 +274,7 @@ impl ProxyHttp for Gateway {
     async fn upstream_peer(&self, _: &mut Session, context: &mut Context) -> Result<Box<HttpPeer>> {
         let mut peer = self.peer(context).await?;
         tunnel::adapt(&mut peer, context);
+        spans::attempt(context);
         Ok(Box::new(peer))
     }
 
@@ -321,7 +336,7 @@ impl ProxyHttp for Gateway {
         response: &mut ResponseHeader,
         context: &mut Context,
     ) -> Result<()> {
-        Self::record_upstream_answer(context);
+        Self::record_upstream_answer(context, response.status);
         context.target_answered();
         tunnel::answered(session.req_header(), response, context, &self.shared);
         egress::finish(response, session.req_header(), context)

@@ -67,6 +67,7 @@ impl Redirector {
             &AccessLine {
                 time,
                 request_id: request_id.as_str(),
+                trace: None,
                 client: arrival.client,
                 method: session.req_header().method.as_str(),
                 path: session.req_header().uri.path(),

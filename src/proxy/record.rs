@@ -3,7 +3,7 @@
 use super::context::{Attempt, Context};
 use super::door::MAX_LINE;
 use super::tunnel::Tunnel;
-use super::{Gateway, Judged, Shared, audit, failure};
+use super::{Gateway, Judged, Shared, audit, failure, spans};
 use crate::decision::{Denial, Reason};
 use crate::request::RequestId;
 use crate::telemetry::{AccessLine, Metrics, Outcome, UpstreamMeter};
@@ -14,12 +14,15 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 /// Notes how long the decision took.
-pub(super) fn decision(context: &Context, judged: &Result<Judged, Denial>) {
+pub(super) fn decision(context: &mut Context, judged: &Result<Judged, Denial>) {
     let route = match judged {
         Ok(judged) => Some(judged.route()),
         Err(denial) => denial.route,
     };
     context.generation.meter(route).decided(context.watch.elapsed());
+    if let Some(spans) = &mut context.spans {
+        spans.decided(judged);
+    }
 }
 
 /// Counts and logs a request that was refused for its head, before the engine read it.
@@ -41,6 +44,7 @@ pub(super) async fn faulty_head(
     AccessLine {
         time,
         request_id: request_id.as_str(),
+        trace: None,
         client,
         method,
         path,
@@ -71,16 +75,23 @@ fn first_words(head: &[u8]) -> (&str, &str) {
 
 impl Gateway {
     /// Counts a failed attempt, where the upstream is at fault.
-    pub(super) fn record_upstream_failure(context: &Context, error: &Error) {
-        if let (Some((meter, _)), Some(kind)) = (forwarding(context), failure::upstream_kind(error)) {
+    pub(super) fn record_upstream_failure(context: &mut Context, error: &Error) {
+        let kind = failure::upstream_kind(error);
+        if let (Some((meter, _)), Some(kind)) = (forwarding(context), kind) {
             meter.failed(kind);
+        }
+        if let Some(spans) = &mut context.spans {
+            spans.failed(kind);
         }
     }
 
     /// Notes how long the upstream took to begin its answer.
-    pub(super) fn record_upstream_answer(context: &Context) {
+    pub(super) fn record_upstream_answer(context: &mut Context, status: StatusCode) {
         if let Some((meter, attempt)) = forwarding(context) {
             meter.answered(attempt.watch.elapsed());
+        }
+        if let Some(spans) = &mut context.spans {
+            spans.answered(status);
         }
     }
 
@@ -89,6 +100,7 @@ impl Gateway {
         let request = session.req_header();
         let status = session.response_written().map(|response| response.status);
         finish(context, &self.shared.metrics, (request.method.as_str(), request.uri.path()), status);
+        spans::finish(context, request.method.as_str(), status);
         if let Some(tunnel) = &mut context.tunnel {
             tunnel.recorded = true;
         }
@@ -96,9 +108,10 @@ impl Gateway {
 }
 
 /// Counts and logs a request that its guard has ended.
-pub(super) fn cut(context: &Context, tunnel: &Tunnel, metrics: &Metrics) {
+pub(super) fn cut(context: &mut Context, tunnel: &Tunnel, metrics: &Metrics) {
     let status = StatusCode::from_u16(tunnel.status).ok();
     finish(context, metrics, (&tunnel.method, &tunnel.path), status);
+    spans::finish(context, &tunnel.method, status);
 }
 
 fn finish(context: &Context, metrics: &Metrics, (method, path): (&str, &str), status: Option<StatusCode>) {
@@ -121,6 +134,7 @@ fn finish(context: &Context, metrics: &Metrics, (method, path): (&str, &str), st
     AccessLine {
         time: context.time,
         request_id: context.request_id.as_str(),
+        trace: context.spans.as_ref().and_then(|spans| spans.recorded()),
         client: context.arrival.as_ref().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |arrival| arrival.client),
         method,
         path,

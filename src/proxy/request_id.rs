@@ -1,4 +1,4 @@
-//! New identifiers of requests.
+//! New identifiers of requests, of their traces and spans.
 
 use crate::request::RequestId;
 use std::cell::RefCell;
@@ -19,7 +19,12 @@ thread_local! {
 
 /// An identifier that no other request has. It is no secret, and nothing is decided by it.
 pub(super) fn new() -> RequestId {
-    let bits = POOL.with_borrow_mut(|pool| {
+    RequestId::from_random(random())
+}
+
+/// Random bits that nobody has to guess and nobody may rely on.
+pub(super) fn random() -> u128 {
+    POOL.with_borrow_mut(|pool| {
         if pool.used + ONE > DRAWN {
             // Identifiers only have to differ; should the random source fail, they still are well-formed.
             let _ = openssl::rand::rand_bytes(&mut pool.bytes);
@@ -29,8 +34,7 @@ pub(super) fn new() -> RequestId {
         bits.copy_from_slice(&pool.bytes[pool.used..pool.used + ONE]);
         pool.used += ONE;
         u128::from_be_bytes(bits)
-    });
-    RequestId::from_random(bits)
+    })
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use crate::request::{CanonicalPath, Host};
 use http::Method;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 /// A path pattern: literals, `{name}` for one segment, `{*rest}` at the end for one or more.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -140,6 +141,7 @@ pub enum TableError {
 #[derive(Debug, Default)]
 pub struct RouteTableBuilder {
     hosts: HashMap<String, BTreeMap<String, Vec<Entry>>>,
+    patterns: HashMap<RouteId, Arc<str>>,
 }
 
 #[derive(Clone, Debug)]
@@ -160,6 +162,7 @@ impl RouteTableBuilder {
                 return Err(TableError::Tie(other.id));
             }
         }
+        self.patterns.insert(id, rule.path.as_str().into());
         for host in hosts {
             let entry = Entry { id, methods: methods.clone(), names: rule.path.names.clone() };
             self.hosts.entry(host).or_default().entry(rule.path.shape.clone()).or_default().push(entry);
@@ -177,7 +180,7 @@ impl RouteTableBuilder {
             }
             tables.insert(host, router);
         }
-        Ok(RouteTable { tables })
+        Ok(RouteTable { tables, patterns: self.patterns })
     }
 }
 
@@ -216,11 +219,12 @@ fn overlap(left: &[Method], right: &[Method]) -> bool {
 #[derive(Default)]
 pub struct RouteTable {
     tables: HashMap<String, matchit::Router<Vec<Entry>>>,
+    patterns: HashMap<RouteId, Arc<str>>,
 }
 
 impl std::fmt::Debug for RouteTable {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("RouteTable").field("hosts", &self.tables.len()).finish()
+        f.debug_struct("RouteTable").field("hosts", &self.tables.len()).finish_non_exhaustive()
     }
 }
 
@@ -249,6 +253,12 @@ impl RouteTable {
             Cow::Owned(plain) if self.look_up(host, &plain, method) != found => Routed::Ambiguous,
             _ => found,
         }
+    }
+
+    /// The path of `route` as it is written.
+    #[must_use]
+    pub fn pattern(&self, route: RouteId) -> Option<&Arc<str>> {
+        self.patterns.get(&route)
     }
 
     fn look_up(&self, host: &Host, path: &str, method: &Method) -> Routed {

@@ -103,6 +103,17 @@ pub enum ClaimAnswer {
     Unknown(StoreError),
 }
 
+impl ClaimAnswer {
+    /// Why the store could not answer, as a label.
+    #[must_use]
+    pub const fn failure(&self) -> Option<&'static str> {
+        match self {
+            Self::Unknown(error) => Some(error.label()),
+            Self::Fresh { .. } | Self::Replayed { .. } => None,
+        }
+    }
+}
+
 /// What gives a claim back: the nonces, and who claimed them under which epoch.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Receipt {
@@ -217,6 +228,17 @@ pub enum CountAnswer {
     NotShared,
     /// The store could not answer. Whether the request was counted is not known.
     Unknown(StoreError),
+}
+
+impl CountAnswer {
+    /// Why the store could not answer, as a label.
+    #[must_use]
+    pub const fn failure(&self) -> Option<&'static str> {
+        match self {
+            Self::Unknown(error) => Some(error.label()),
+            Self::Counted { .. } | Self::NotShared => None,
+        }
+    }
 }
 
 /// The shared memory, as the rooms use it.

@@ -2,6 +2,7 @@
 
 use super::Outcome;
 use super::logs::{ACCESS, Text, Time};
+use super::traces::TraceId;
 use crate::clock::UnixTime;
 use std::fmt;
 use std::net::IpAddr;
@@ -19,6 +20,8 @@ pub struct AccessLine<'a> {
     pub time: UnixTime,
     /// Its identifier.
     pub request_id: &'a str,
+    /// The trace it is recorded in.
+    pub trace: Option<TraceId>,
     /// Who sent it.
     pub client: IpAddr,
     /// The method.
@@ -51,6 +54,9 @@ impl AccessLine<'_> {
 impl fmt::Display for AccessLine<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, r#"{{"time":"{}","kind":"access","request_id":{}"#, Time(self.time), Text(self.request_id))?;
+        if let Some(trace) = self.trace {
+            write!(f, r#","trace_id":"{trace}""#)?;
+        }
         write!(f, r#","client":"{}","method":{},"path":"#, self.client, Text(self.method))?;
         write_path(f, self.path)?;
         write!(f, r#","route":{},"status":{},"outcome":"{}""#, Text(self.route), self.status, self.outcome.label())?;
@@ -97,6 +103,7 @@ mod tests {
         AccessLine {
             time: UnixTime::from_millis(1_700_000_000_123),
             request_id: "r1",
+            trace: Some(TraceId::from_random(1)),
             client: IpAddr::V4(Ipv4Addr::LOCALHOST),
             method: "GET",
             path,
@@ -116,6 +123,7 @@ mod tests {
         let json: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert_eq!(json["time"], "2023-11-14T22:13:20.123Z");
         assert_eq!(json["path"], "/orders/17");
+        assert_eq!(json["trace_id"], "00000000000000000000000000000001");
         assert_eq!(json["status"], 401);
         assert_eq!(json["reason"], "expired");
         assert_eq!(json["duration_ms"], 1.5);

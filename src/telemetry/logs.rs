@@ -31,6 +31,15 @@ const AT_ONCE: usize = 64 << 10;
 /// How long the end of the process waits for the log.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
+/// How many lines were lost in this process.
+static LOST: AtomicU64 = AtomicU64::new(0);
+
+/// How many lines of the log were lost since the process began: there was no room for them, or they could not be written.
+#[must_use]
+pub fn lost() -> u64 {
+    LOST.load(Ordering::Relaxed)
+}
+
 /// Puts the log in place for the whole process. A second call changes nothing.
 pub fn install(settings: LogSettings) {
     let out: Box<dyn Write + Send> = match settings.target {
@@ -94,6 +103,7 @@ impl JsonLog {
         if waiting + bytes > MOST_BYTES || self.queue.try_send(Order::Line(line)).is_err() {
             self.backlog.bytes.fetch_sub(bytes, Ordering::AcqRel);
             self.backlog.lost.fetch_add(1, Ordering::AcqRel);
+            LOST.fetch_add(1, Ordering::Relaxed);
         }
     }
 }
@@ -120,7 +130,9 @@ fn write_all(mut out: Box<dyn Write + Send>, orders: &Receiver<Order>, backlog: 
             text.push('\n');
         }
         // A log that can't be written must not stop the gateway.
-        let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+        if out.write_all(text.as_bytes()).and_then(|()| out.flush()).is_err() {
+            LOST.fetch_add(text.lines().count() as u64, Ordering::Relaxed);
+        }
         backlog.bytes.fetch_sub(bytes, Ordering::AcqRel);
         text.clear();
         for done in flushes {

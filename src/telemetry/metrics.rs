@@ -15,7 +15,7 @@ pub use meter::{RouteMeter, UpstreamMeter};
 pub use page::{json, markdown, text};
 pub use table::{METRICS, MetricInfo, MetricKind};
 
-use label::AUDIT_RESULT;
+use label::{AUDIT_RESULT, SPAN_RESULT};
 use observed::Observed;
 use prometheus::process_collector::ProcessCollector;
 use prometheus::{Encoder, IntGauge, Registry, TextEncoder};
@@ -39,11 +39,14 @@ impl Metrics {
         registry.register(Box::new(ProcessCollector::for_self()))?;
         let families = Families::register(&registry)?;
         families.build_info.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
-        for counter in [&families.local_conflicts, &families.store_evicted] {
+        for counter in [&families.local_conflicts, &families.store_evicted, &families.log_lines_lost] {
             counter.with_label_values(&NONE);
         }
         for result in AUDIT_RESULT.list().unwrap_or_default() {
             families.audit_records.with_label_values(&[result]);
+        }
+        for result in SPAN_RESULT.list().unwrap_or_default() {
+            families.trace_spans.with_label_values(&[result]);
         }
         let observed = Observed::new(&families);
         Ok(Self { registry, families, observed })
@@ -144,6 +147,17 @@ impl Metrics {
     /// Counts records that could not be written.
     pub fn audit_failed(&self, records: u64) {
         self.families.audit_records.with_label_values(&["failed"]).inc_by(records);
+    }
+
+    /// Counts `spans` spans of traces, by what became of them: `exported`, `dropped`, `failed`, `rejected`.
+    pub fn spans(&self, result: &'static str, spans: usize) {
+        self.families.trace_spans.with_label_values(&[result]).inc_by(spans as u64);
+    }
+
+    /// Notes how many lines of the log were lost in all.
+    pub fn log_lines_lost(&self, total: u64) {
+        let counter = self.families.log_lines_lost.with_label_values(&NONE);
+        counter.inc_by(total.saturating_sub(counter.get()));
     }
 
     /// Notes how far the audit log is on the disk.

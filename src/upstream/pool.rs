@@ -123,6 +123,13 @@ impl Pool {
         self.terms.get(self.endpoint_of(target)).and_then(Terms::host)
     }
 
+    /// The host and the port of the endpoint to which `target` belongs, as gateway.yaml names them.
+    #[must_use]
+    pub fn named(&self, target: usize) -> Option<(&str, u16)> {
+        let endpoint = &self.terms.get(self.endpoint_of(target))?.endpoint;
+        Some((&endpoint.host, endpoint.port))
+    }
+
     /// The number of the target for a request of `subject`; `None` when none is well. `choosing` counts as a choice.
     pub(super) fn choose(&self, subject: Option<&str>, choosing: bool) -> Option<usize> {
         let targets = self.targets.load();

@@ -17,6 +17,7 @@ mod keys;
 mod limits;
 mod listeners;
 mod names;
+mod otlp;
 mod remote;
 mod routes;
 mod server;
@@ -106,6 +107,7 @@ pub fn compile(
     let dpop_nonces = server::dpop_nonces(&written, &mut bench);
     let verdicts = server::verdicts(&written, bench.faults);
     let audit = audit::compile(&written, &mut bench);
+    let traces = otlp::compile(&written, &mut bench);
     let upstreams = upstreams::compile(&written, &mut bench);
     let believed = issuers::compile(&names, &mut bench);
     let rules = routes::compile(&written, &names, bench.faults);
@@ -122,6 +124,7 @@ pub fn compile(
         verdicts: verdicts?,
         log: server::log(&written),
         audit,
+        traces,
         issuers: Registry::new(issuers),
         remote_keys,
         routes: rules.as_ref()?.table()?,

@@ -1,6 +1,6 @@
 //! `telemetry`: what the gateway writes about its work.
 
-use super::value::{FilePath, SecretRef, Size};
+use super::value::{FilePath, Line, SecretRef, Size};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -12,6 +12,21 @@ pub struct Telemetry {
     pub log: Option<Log>,
     /// The audit log: who was let through and who was refused, chained so that a change shows. Default: none.
     pub audit: Option<Audit>,
+    /// Traces: the spans of each request, sent to a collector of OpenTelemetry. Default: none.
+    pub otlp: Option<Otlp>,
+}
+
+/// Where traces are sent.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Otlp {
+    /// The collector, which takes OTLP over gRPC: `http://HOST:PORT`, or `https://HOST:PORT` for TLS. Without a port it is
+    /// 4317.
+    #[schemars(required, extend("x-is" = "the URL of a collector",
+        "x-write" = "`http://HOST:4317` or `https://HOST:4317`", "examples" = ["http://127.0.0.1:4317"]))]
+    pub endpoint: Option<Line>,
+    /// The PEM file of the authorities that may sign the collector's certificate. Default: the system's.
+    pub ca: Option<FilePath>,
 }
 
 /// The audit log.

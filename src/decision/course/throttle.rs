@@ -34,7 +34,7 @@ impl<'c> Course<'c> {
             }
             Some(rule) if rule.per == Per::Route => {
                 let counted = Counted { route: &policy.name, issuer: "", what: "" };
-                let verdict = memory.count_with(store, &counted, &rule, self.facts.now, how).await;
+                let verdict = memory.count_with(store, &counted, &rule, self.facts.now, how, self.observer).await;
                 self.under_rate(policy, rule, verdict)
             }
             _ => Ok(()),
@@ -83,7 +83,7 @@ impl<'c> Course<'c> {
         let issuer = self.profile(token.issuer()).map_or("", |profile| &*profile.issuer);
         let what = if rule.per == Per::Subject { token.claims().subject().unwrap_or("") } else { credential.token };
         let counted = Counted { route: &policy.name, issuer, what };
-        let verdict = memory.count_with(store, &counted, &rule, self.facts.now, how).await;
+        let verdict = memory.count_with(store, &counted, &rule, self.facts.now, how, self.observer).await;
         self.under_rate(policy, rule, verdict)
     }
 

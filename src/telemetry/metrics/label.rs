@@ -74,6 +74,8 @@ pub(super) const STORE_ERROR: Values = Values::OneOf(|| StoreError::ALL.map(Stor
 pub(super) const FETCH_RESULT: Values = Values::OneOf(|| FetchResult::ALL.map(FetchResult::label).to_vec());
 /// A record is in the file; or it found no place in the queue; or the file could not be written.
 pub(super) const AUDIT_RESULT: Values = Values::OneOf(|| vec!["written", "dropped", "failed"]);
+/// The collector took a span; or the queue had no room for it; or it could not be sent; or the collector refused it.
+pub(super) const SPAN_RESULT: Values = Values::OneOf(|| vec!["exported", "dropped", "failed", "rejected"]);
 pub(super) const TLS_VERSION: Values = Values::OneOf(|| vec!["TLSv1.2", "TLSv1.3", "none"]);
 /// Those of `tls::HandshakeResult`, a room beside this one, and of what `proxy` turns away before; it compares them.
 pub(super) const HANDSHAKE_RESULT: Values = Values::OneOf(|| vec!["done", "unknown_name", "failed", "refused"]);

@@ -3,8 +3,8 @@
 use super::family::{DECISION_BUCKETS, Family, REQUEST_BUCKETS};
 use super::label::{
     ALGORITHM, AUDIT_RESULT, CACHE_RESULT, CERTIFICATE, CLAIM_RESULT, CODE, ENDPOINT, FETCH_RESULT, HANDSHAKE_RESULT,
-    ISSUER, LIMIT, LISTENER, Label, OPERATION, OUTCOME, REASON, RELEASE_RESULT, REPLAY_MODE, ROUTE, STORE_ERROR,
-    TLS_VERSION, UPSTREAM, UPSTREAM_ERROR, VERSION,
+    ISSUER, LIMIT, LISTENER, Label, OPERATION, OUTCOME, REASON, RELEASE_RESULT, REPLAY_MODE, ROUTE, SPAN_RESULT,
+    STORE_ERROR, TLS_VERSION, UPSTREAM, UPSTREAM_ERROR, VERSION,
 };
 use prometheus::{GaugeVec, HistogramVec, IntCounterVec, IntGaugeVec, Registry};
 
@@ -98,6 +98,8 @@ table! {
     issuer_fetches IntCounterVec(&[]) "issuer_fetch_total" ["issuer" ISSUER, "result" FETCH_RESULT] "Fetches of keys.";
     audit_records IntCounterVec(&[]) "audit_records_total" ["result" AUDIT_RESULT] "Records of the audit log.";
     audit_head IntGaugeVec(&[]) "audit_head" [] "The number of the last record of the audit log that is on the disk, exported every minute.";
+    log_lines_lost IntCounterVec(&[]) "log_lines_lost_total" [] "Lines of the log that were not written: it is not read fast enough, or its disk is full.";
+    trace_spans IntCounterVec(&[]) "trace_spans_total" ["result" SPAN_RESULT] "Spans of traces, by what became of them.";
     tunnels IntGaugeVec(&[]) "tunnels" ["route" ROUTE] "Open WebSockets, event streams and gRPC calls.";
     tls_handshakes IntCounterVec(&[]) "tls_handshakes_total" ["version" TLS_VERSION, "result" HANDSHAKE_RESULT] "TLS handshakes.";
     certificate_expiry IntGaugeVec(&[]) "certificate_expiry_timestamp_seconds" ["name" CERTIFICATE] "When the certificate for the name expires.";
