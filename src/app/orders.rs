@@ -18,11 +18,17 @@ pub(super) enum Order {
     Quit,
 }
 
+/// SIGXFSZ has no name in the runtime's list; its number is the same wherever this builds.
+const SIGXFSZ: i32 = 25;
+
 /// The signals of the process.
 pub(super) struct Orders {
     terminate: Signal,
     interrupt: Signal,
     hangup: Signal,
+    /// Taken so that it does not end the process: a file that reached the limit of its size (RLIMIT_FSIZE) is an error of
+    /// writing like a full disk, and handled where it is written.
+    _file_size: Signal,
 }
 
 impl Orders {
@@ -31,6 +37,7 @@ impl Orders {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
             hangup: signal(SignalKind::hangup())?,
+            _file_size: signal(SignalKind::from_raw(SIGXFSZ))?,
         })
     }
 

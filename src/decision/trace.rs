@@ -1,6 +1,8 @@
 //! What each stage saw and answered: read by `explain`. Costs nothing when nobody asks.
 
+use crate::jose::Claims;
 use std::fmt::Display;
+use std::sync::Arc;
 
 /// A stage of the request's way, in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -99,19 +101,20 @@ pub struct Entry {
 #[derive(Clone, Debug, Default)]
 pub struct Trace {
     entries: Option<Vec<Entry>>,
+    peeked: Option<Arc<Claims>>,
 }
 
 impl Trace {
     /// A trace that keeps nothing.
     #[must_use]
     pub const fn off() -> Self {
-        Self { entries: None }
+        Self { entries: None, peeked: None }
     }
 
     /// A trace that keeps every stage.
     #[must_use]
     pub const fn on() -> Self {
-        Self { entries: Some(Vec::new()) }
+        Self { entries: Some(Vec::new()), peeked: None }
     }
 
     /// Notes a stage; `seen` is only asked when somebody listens.
@@ -119,6 +122,18 @@ impl Trace {
         if let Some(entries) = &mut self.entries {
             entries.push(Entry { stage, result, seen: seen().to_string() });
         }
+    }
+
+    /// Notes the claims of a token that a route in report mode has verified, whatever else it found.
+    pub fn peeked(&mut self, claims: Option<Arc<Claims>>) {
+        self.peeked = claims;
+    }
+
+    /// Whose token a route in report mode has verified: for the audit log. The permit of such a route holds no claim, so
+    /// that none can reach an upstream.
+    #[must_use]
+    pub fn reported_claims(&self) -> Option<&Claims> {
+        self.peeked.as_deref()
     }
 
     /// The stages so far.

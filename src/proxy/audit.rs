@@ -44,7 +44,7 @@ impl Gateway {
             trace: Some(trace),
         };
         let record = match judged {
-            Ok(Judged::Permit(permit)) => permitted(base, permit, snapshot),
+            Ok(Judged::Permit(permit)) => permitted(base, permit, trace, snapshot),
             // A question about the route, which the gateway answers itself.
             Ok(Judged::Preflight(preflight)) => {
                 AuditRecord { route: snapshot.route_name(Some(preflight.route)), ..base }
@@ -55,8 +55,13 @@ impl Gateway {
     }
 }
 
-fn permitted<'a>(base: AuditRecord<'a>, permit: &'a Permit, snapshot: &'a Snapshot) -> AuditRecord<'a> {
-    let claims = permit.token().map(|token| &**token.claims());
+fn permitted<'a>(
+    base: AuditRecord<'a>,
+    permit: &'a Permit,
+    trace: &'a Trace,
+    snapshot: &'a Snapshot,
+) -> AuditRecord<'a> {
+    let claims = permit.token().map(|token| &**token.claims()).or_else(|| trace.reported_claims());
     let unproven = permit.freshness().and_then(NotReplayed::unproven);
     AuditRecord {
         outcome: Outcome::permitted(permit),

@@ -26,6 +26,7 @@ impl Course<'_> {
     /// What a route that only reports has found. What is not about the credential is refused there too.
     pub(in crate::decision) fn report(&mut self, found: Result<(), Reason>) -> Result<Report, Reason> {
         let would_deny = found.err();
+        self.trace.peeked(self.claims.clone());
         match would_deny {
             Some(reason) if !reason.is_about_credential() => Err(reason),
             _ => Ok(Report { would_deny, issuer: self.issuer }),
