@@ -5,6 +5,7 @@
 
 mod arrivals;
 mod audit;
+mod chunked;
 mod context;
 mod crossing;
 mod door;
@@ -30,6 +31,7 @@ pub mod settings;
 mod spans;
 pub mod trust;
 mod tunnel;
+mod watched;
 
 pub use context::{Context, InFlight};
 pub use generation::Generation;
