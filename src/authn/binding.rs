@@ -137,7 +137,7 @@ impl ProofOfPossession {
 ///
 /// `dpop` is `None` on a route that can't check proofs, because it serves any host: a proof made for another server
 /// would fit there.
-pub fn prove(
+pub async fn prove(
     rule: BindingRule,
     dpop: Option<&DpopPolicy>,
     token: &Verified,
@@ -156,7 +156,7 @@ pub fn prove(
         (None, Scheme::Dpop) => return Err(BindingError::NoKey),
         (Some(_), Scheme::Bearer) => return Err(BindingError::Downgraded),
         (Some(key), Scheme::Dpop) => {
-            Some(dpop::check(dpop.ok_or(BindingError::Unknown)?, &expected(presented, key), tools)?)
+            Some(dpop::check(dpop.ok_or(BindingError::Unknown)?, &expected(presented, key), tools).await?)
         }
     };
     Ok(ProofOfPossession { proof, certificate: confirmation.certificate.is_some() })

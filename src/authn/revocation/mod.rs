@@ -311,16 +311,7 @@ mod tests {
         UnixTime::from_seconds(seconds)
     }
 
-    /// Everything these tests await answers at once.
-    pub(super) fn block_on<F: Future>(future: F) -> F::Output {
-        let mut future = std::pin::pin!(future);
-        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
-        loop {
-            if let std::task::Poll::Ready(output) = future.as_mut().poll(&mut context) {
-                return output;
-            }
-        }
-    }
+    pub(super) use crate::authn::workshop::tests::block_on;
 
     pub(super) fn revocation(id: u128) -> Revocation {
         named_revocation(id, Target::Token(&id.to_string()))
