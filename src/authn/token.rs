@@ -246,7 +246,7 @@ impl Opened {
         let (claims, contract) = (&self.claims, &profile.contract);
         let leeway = contract.leeway;
         let expires_at = claims.expires_at().ok_or(TokenError::ClaimMissing)?;
-        if claims.audiences().is_empty() || !contract.required_claims.iter().all(|name| has(claims, name)) {
+        if claims.audiences().next().is_none() || !contract.required_claims.iter().all(|name| has(claims, name)) {
             return Err(TokenError::ClaimMissing);
         }
         if now >= expires_at.plus(leeway) {
@@ -265,7 +265,7 @@ impl Opened {
                 return Err(TokenError::LifetimeTooLong);
             }
         }
-        if !claims.audiences().iter().any(|audience| profile.audiences.contains(audience)) {
+        if !claims.audiences().any(|audience| profile.audiences.iter().any(|own| own == audience)) {
             return Err(TokenError::WrongAudience);
         }
         Ok(Verified { opened: self })

@@ -314,8 +314,8 @@ impl<'c> Course<'c> {
         parameters: &[(String, String)],
     ) -> Result<(), Reason> {
         let claims = token.claims();
-        let for_route = |audience: &String| guard.audiences.contains(audience);
-        if !guard.audiences.is_empty() && !claims.audiences().iter().any(for_route) {
+        let for_route = |audience: &str| guard.audiences.iter().any(|own| own == audience);
+        if !guard.audiences.is_empty() && !claims.audiences().any(for_route) {
             return Err(self.refuse(Stage::Authorization, Reason::WrongAudience, || "no audience of this route"));
         }
         let profile = self.profile(token.issuer()).ok_or(Reason::UnknownIssuer)?;

@@ -237,7 +237,7 @@ impl<'o> Opening<'o> {
 /// Claims replicated in the JWE header must be those inside (RFC 7519 §5.3).
 fn check_replicated(header: &JoseHeader, claims: &Claims) -> Result<(), TokenError> {
     let same = |outer: Option<&str>, inner: Option<&str>| outer.is_none() || outer == inner;
-    let audiences_agree = header.aud.as_deref().is_none_or(|audiences| audiences == claims.audiences());
+    let audiences_agree = header.aud.as_deref().is_none_or(|audiences| claims.audiences().eq(audiences));
     if same(header.iss.as_deref(), claims.issuer()) && same(header.sub.as_deref(), claims.subject()) && audiences_agree
     {
         Ok(())
