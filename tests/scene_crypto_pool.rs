@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 
-use common::{Answer, Client, Config, Gateway, Issuer, Upstream, until};
+use common::{Answer, Client, Config, Gateway, Issuer, Upstream, unix_now, until};
 use serde_json::{Map, Value, json};
 use tollgate::jose::{ContentEncryption, KeyAlgorithm, sign};
 
@@ -38,7 +38,7 @@ fn gateway(cheap: &Issuer, dear: &Issuer, keys: &[Value], upstream: &Upstream) -
     let contract = dear.yaml().replace("form: signed", "form: nested");
     let encrypted = "key_algorithms: [ECDH-ES]\n  content_encryptions: [A256GCM]\n  decryption_keys: file:keys.json";
     let (name, public) = dear.key_file();
-    Config::new()
+    let gateway = Config::new()
         .issuer(cheap)
         .file(&name, public)
         .file("keys.json", json!({ "keys": keys }).to_string())
@@ -48,7 +48,11 @@ fn gateway(cheap: &Issuer, dear: &Issuer, keys: &[Value], upstream: &Upstream) -
         .route("name: cheap\nmatch: { path: /cheap }\nupstream: backend\naccess: { issuers: [cheap] }")
         .route("name: dear\nmatch: { path: /dear }\nupstream: backend\naccess: { issuers: [dear], replay: once }")
         .block("server: { threads: 1, runtime_dir: run, drain_delay: 0s, shutdown_grace: 1s }")
-        .start()
+        .start();
+    // A store that is new can't tell of tokens that are older than itself.
+    let started = unix_now();
+    until("tokens are younger than the store", || (unix_now() > started + 1).then_some(()));
+    gateway
 }
 
 /// How many wait for cryptography.
@@ -84,7 +88,8 @@ impl Flood {
 
 #[test]
 fn a_flood_of_dear_tokens_fills_its_queue_and_takes_time_from_nobody_else() {
-    let (cheap, dear, upstream) = (Issuer::new("cheap", "HS256"), Issuer::new("dear", "ES256"), Upstream::start());
+    let (cheap, dear, upstream) =
+        (Issuer::new("cheap", "HS256"), Issuer::new("dear", "ES256").with("leeway: 0s"), Upstream::start());
     let keys: Vec<Value> = (0..4).map(|_| key()).collect();
     let gateway = gateway(&cheap, &dear, &keys, &upstream);
     let refused =
@@ -116,7 +121,8 @@ fn a_flood_of_dear_tokens_fills_its_queue_and_takes_time_from_nobody_else() {
 
 #[test]
 fn who_goes_away_while_waiting_leaves_room_for_the_next() {
-    let (cheap, dear, upstream) = (Issuer::new("cheap", "HS256"), Issuer::new("dear", "ES256"), Upstream::start());
+    let (cheap, dear, upstream) =
+        (Issuer::new("cheap", "HS256"), Issuer::new("dear", "ES256").with("leeway: 0s"), Upstream::start());
     let keys: Vec<Value> = (0..4).map(|_| key()).collect();
     let gateway = gateway(&cheap, &dear, &keys, &upstream);
     let junk = dear_token(&dear, &key(), false);
