@@ -28,7 +28,7 @@ pub enum ClaimsError {
 
 /// A claims set whose registered claims have their right types. Nothing is said about who made it.
 ///
-/// It takes about as much memory as the text it was read from: see [`Document`].
+/// It takes about as much memory as the text it was read from.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Claims {
     document: Document,
