@@ -31,6 +31,7 @@ pub mod settings;
 pub mod trust;
 mod tunnel;
 mod upload;
+mod vouched;
 mod watched;
 
 pub use context::{Context, InFlight};
