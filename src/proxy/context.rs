@@ -5,6 +5,7 @@ use super::ingress::Arrival;
 use super::lifeline::Lifeline;
 use super::spans::Spans;
 use super::tunnel::Tunnel;
+use super::upload::Upload;
 use crate::authn::replay::NotReplayed;
 use crate::clock::{Stopwatch, UnixTime};
 use crate::decision::{Denial, Endpoint, Permit, Reason};
@@ -35,6 +36,8 @@ pub struct Context {
     pub(super) tunnel: Option<Tunnel>,
     /// Its trace, where traces are on.
     pub(super) spans: Option<Box<Spans>>,
+    /// What its record needs when its guard ends it for want of its body.
+    pub(super) upload: Option<Upload>,
     _in_flight: Counted,
 }
 
@@ -97,6 +100,7 @@ impl Context {
             lifeline: None,
             tunnel: None,
             spans: None,
+            upload: None,
             _in_flight: in_flight.count(),
         }
     }

@@ -31,6 +31,8 @@ pub mod settings;
 mod spans;
 pub mod trust;
 mod tunnel;
+mod upload;
+mod vouched;
 mod watched;
 
 pub use context::{Context, InFlight};
@@ -315,6 +317,7 @@ impl ProxyHttp for Gateway {
         egress::prepare(session.req_header(), upstream_request, context)?;
         context.sending();
         tunnel::sent(context);
+        upload::expect(session.as_downstream_mut(), context, &self.shared);
         Ok(())
     }
 
@@ -323,9 +326,10 @@ impl ProxyHttp for Gateway {
         &self,
         _: &mut Session,
         body: &mut Option<Bytes>,
-        _: bool,
+        end: bool,
         context: &mut Context,
     ) -> Result<()> {
+        upload::went_on(context, body.as_ref().map_or(0, Bytes::len), end);
         if context.is_too_large(body.as_ref().map_or(0, Bytes::len)) {
             return Err(Error::new(failure::BODY_TOO_LARGE).into_down());
         }
