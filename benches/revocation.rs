@@ -14,7 +14,7 @@ use std::sync::{Arc, RwLock};
 use std::time::Duration;
 use tollgate::authn::{RevocationPolicy, Revocations, Verified, token};
 use tollgate::clock::{Stopwatch, UnixTime};
-use tollgate::issuer::{AcceptedTypes, Form, IssuerId, IssuerProfile, KeyRing, Registry, TokenContract};
+use tollgate::issuer::{Form, IssuerId, IssuerProfile, KeyRing, Registry, TokenContract};
 use tollgate::jose::{ContentEncryption, SigningAlgorithm, VerificationKeySet, sign};
 use tollgate::observe::Silent;
 use tollgate::store::{Change, IssuerTag, Revocation, RevocationId, RevocationKey, RevocationKind, Target};
@@ -148,19 +148,7 @@ fn quietest(call: impl Fn()) -> u128 {
 fn subject() -> (Registry, Verified) {
     let key = sign::generate("ES256", ContentEncryption::A256GCM).unwrap();
     let set = json!({ "keys": [sign::public_jwk(&key).unwrap()] }).to_string();
-    let contract = TokenContract {
-        form: Form::Signed,
-        signing_algorithms: vec![SigningAlgorithm::ES256],
-        key_algorithms: Vec::new(),
-        content_encryptions: Vec::new(),
-        types: AcceptedTypes::default(),
-        scope_claim: "scope".into(),
-        id_claim: "jti".into(),
-        max_lifetime: None,
-        leeway: Duration::from_secs(10),
-        max_size: 8192,
-        required_claims: Vec::new(),
-    };
+    let contract = TokenContract::new(Form::Signed, vec![SigningAlgorithm::ES256]);
     let keys = KeyRing::new(Some(VerificationKeySet::parse(set.as_bytes(), 64).unwrap()), None);
     let audiences = vec!["api".to_owned()];
     let profile = IssuerProfile { name: "corp".into(), issuer: ISSUER.into(), audiences, contract, keys };

@@ -84,8 +84,9 @@ fn requests_in_flight_finish_on_the_configuration_they_began_with() {
     until("all requests are in flight", || (old.arrived() == IN_FLIGHT).then_some(()));
 
     gateway.rewrite(|text| text.replace(&old.upstream.url(), &new.url()));
+    // The change may have been seen before the order came, which is then one reload more.
     let report = gateway.admin().reload();
-    assert_eq!((&report["outcome"], &report["generation"]), (&json!("applied"), &json!(2)), "{report}");
+    assert_eq!(report["outcome"], "applied", "{report}");
     let fresh = gateway.client().get("/fresh", Some(&issuer.token("bob")));
     assert_eq!((fresh.status, fresh.json()["by"].clone()), (200, json!("the new one")));
 
@@ -93,7 +94,8 @@ fn requests_in_flight_finish_on_the_configuration_they_began_with() {
     for request in requests {
         assert_eq!(request.join().unwrap(), (200, json!({ "by": "the old one" })));
     }
-    assert_eq!(gateway.admin().metrics().gauge("tollgate_config_generation", &[]).to_string(), "2");
+    let in_force = gateway.admin().metrics().gauge("tollgate_config_generation", &[]);
+    assert_eq!(json!(in_force), json!(report["generation"].as_f64()), "{report}");
 }
 
 #[test]
@@ -280,8 +282,9 @@ fn what_needs_a_restart_is_named_and_the_rest_is_applied() {
     assert_eq!(gateway.client().get("/x", Some(&issuer.token("alice"))).status, 403, "the new scope is asked");
     assert!(gateway.log().contains("server.threads differs from what the process was started with"));
     // It goes on being told until the restart, and no longer than it is so.
+    let before = gateway.admin().generation();
     gateway.signal("HUP");
-    until("another reload", || (gateway.admin().generation() == 3).then_some(()));
+    until("another reload", || (gateway.admin().generation() > before).then_some(()));
     let told = gateway.admin().ask("/api/status")["last_reload"]["needs_restart"].as_array().map(Vec::len);
     assert_eq!(told, Some(3));
 }

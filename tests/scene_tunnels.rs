@@ -14,7 +14,7 @@ use common::{Config, Gateway, HOST, Issuer, Script, ports, unix_now, until};
 use serde_json::json;
 
 /// How long the short tokens live, in seconds.
-const LIFE: i64 = 3;
+const LIFE: i64 = 6;
 
 fn issuer() -> Issuer {
     Issuer::new("corp", "ES256").with("leeway: 0s")

@@ -125,7 +125,7 @@ impl VerdictCache {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::issuer::{AcceptedTypes, Form, IssuerId, IssuerProfile, KeyRing, TokenContract};
+    use crate::issuer::{Form, IssuerId, IssuerProfile, KeyRing, TokenContract};
     use crate::jose::{SigningAlgorithm, VerificationKey, VerificationKeySet, sign::sign_compact};
     use crate::observe::Silent;
     use serde_json::{Map, json};
@@ -136,17 +136,8 @@ mod tests {
     fn registry() -> Registry {
         let key = VerificationKey::from_secret(SECRET, &[SigningAlgorithm::HS256]).unwrap();
         let contract = TokenContract {
-            form: Form::Signed,
-            signing_algorithms: vec![SigningAlgorithm::HS256],
-            key_algorithms: Vec::new(),
-            content_encryptions: Vec::new(),
-            types: AcceptedTypes::default(),
-            scope_claim: "scope".into(),
-            id_claim: "jti".into(),
-            max_lifetime: None,
             leeway: std::time::Duration::ZERO,
-            max_size: 8192,
-            required_claims: Vec::new(),
+            ..TokenContract::new(Form::Signed, vec![SigningAlgorithm::HS256])
         };
         let keys = KeyRing::new(Some(VerificationKeySet::from_keys(vec![key]).unwrap()), None);
         let (issuer, audiences) = ("https://i.test".into(), Vec::new());

@@ -109,6 +109,26 @@ pub struct TokenContract {
     pub required_claims: Vec<String>,
 }
 
+impl TokenContract {
+    /// Tokens of `form` under `signing_algorithms`, and everything else as gateway.yaml has it where nothing is written.
+    #[must_use]
+    pub fn new(form: Form, signing_algorithms: Vec<SigningAlgorithm>) -> Self {
+        Self {
+            form,
+            signing_algorithms,
+            key_algorithms: Vec::new(),
+            content_encryptions: Vec::new(),
+            types: AcceptedTypes::default(),
+            scope_claim: "scope".to_owned(),
+            id_claim: "jti".to_owned(),
+            max_lifetime: None,
+            leeway: Duration::from_secs(10),
+            max_size: 8 * 1024,
+            required_claims: Vec::new(),
+        }
+    }
+}
+
 /// One issuer: its name, its tokens, its keys.
 #[derive(Debug)]
 pub struct IssuerProfile {

@@ -51,7 +51,7 @@
 //! its keys, takes the listening sockets through `upgrade.sock` there (only the same user may, or root), and begins in the
 //! moment in which the old one stops; connections wait in the system meanwhile. Whatever fails before that moment leaves
 //! the old one serving. It ends with its last connection, at the latest after `shutdown_grace`: idle ones get one more
-//! answer, which asks them to leave; what is open longer, a WebSocket for instance, is cut. Two gateways on one machine need
+//! answer, which asks them to leave, and those over HTTP/2 are told at once (GOAWAY); what is open longer, a WebSocket for instance, is cut. Two gateways on one machine need
 //! a directory each. With the embedded store the new process refuses one-time tokens and proofs made before it began
 //! (`replay_unprovable`) and the old one those made after (`store_unavailable`), so that none is accepted by both; rates
 //! and lock-outs begin anew. A file of revocations is read by both to the end. With Redis nothing of this is noticed.

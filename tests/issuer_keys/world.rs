@@ -12,7 +12,7 @@ use tollgate::authn::token::{self, TokenError};
 use tollgate::clock::{Clock, SystemClock, UnixTime};
 use tollgate::issuer::http::{Addresses, FetchSettings, IssuerStatus, KeyFetcher, KeySource, Lookup, RemoteKeys};
 use tollgate::issuer::refresh::RefreshPolicy;
-use tollgate::issuer::{AcceptedTypes, Form, IssuerId, IssuerProfile, KeyRing, Registry, TokenContract};
+use tollgate::issuer::{Form, IssuerId, IssuerProfile, KeyRing, Registry, TokenContract};
 use tollgate::jose::sign::{generate, public_jwk, sign_compact};
 use tollgate::jose::{ContentEncryption, SigningAlgorithm};
 use tollgate::observe::{ClaimResult, FetchResult, Observer, Silent};
@@ -200,19 +200,7 @@ fn profile(index: usize) -> Arc<IssuerProfile> {
         name: format!("i{index}").into(),
         issuer: ISS.into(),
         audiences: vec!["api".to_owned()],
-        contract: TokenContract {
-            form: Form::Signed,
-            signing_algorithms: vec![SigningAlgorithm::ES256],
-            key_algorithms: Vec::new(),
-            content_encryptions: Vec::new(),
-            types: AcceptedTypes::default(),
-            scope_claim: "scope".to_owned(),
-            id_claim: "jti".to_owned(),
-            max_lifetime: None,
-            leeway: Duration::from_secs(10),
-            max_size: 8 * 1024,
-            required_claims: Vec::new(),
-        },
+        contract: TokenContract::new(Form::Signed, vec![SigningAlgorithm::ES256]),
         keys: KeyRing::new(None, None),
     })
 }

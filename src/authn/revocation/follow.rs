@@ -322,8 +322,8 @@ mod tests {
         assert_eq!(pair.lists[0].age(at(3)), Some(Duration::from_secs(3)));
     }
 
-    #[test]
-    fn what_is_pushed_does_not_wait_for_a_reading() {
+    /// The first has revoked a thousand; the second has missed them all, and has read a part.
+    fn in_the_middle_of_a_reading() -> (Pair, Follower) {
         let pair = Pair::new();
         for id in 0..1000 {
             pair.revoke(0, id).unwrap();
@@ -331,6 +331,12 @@ mod tests {
         let mut second = pair.lists[1].follower().unwrap();
         pair.lines[1].miss_everything_pushed();
         block_on(second.step(&pair.clock));
+        (pair, second)
+    }
+
+    #[test]
+    fn what_is_pushed_does_not_wait_for_a_reading() {
+        let (pair, mut second) = in_the_middle_of_a_reading();
         assert_eq!((pair.known()[1], second.is_in_step()), (100, false));
         pair.revoke(0, 5000).unwrap();
         block_on(second.step(&pair.clock));
@@ -342,13 +348,7 @@ mod tests {
 
     #[test]
     fn a_reading_behind_which_something_was_missed_begins_again() {
-        let pair = Pair::new();
-        for id in 0..1000 {
-            pair.revoke(0, id).unwrap();
-        }
-        let mut second = pair.lists[1].follower().unwrap();
-        pair.lines[1].miss_everything_pushed();
-        block_on(second.step(&pair.clock));
+        let (pair, mut second) = in_the_middle_of_a_reading();
         pair.revoke(0, 5000).unwrap();
         pair.lines[1].miss_everything_pushed();
         pair.steps(&mut second);

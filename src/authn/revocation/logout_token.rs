@@ -192,17 +192,9 @@ pub(super) mod tests {
             let key = sign::generate("ES256", ContentEncryption::A256GCM).unwrap();
             let set = json!({ "keys": [sign::public_jwk(&key).unwrap()] }).to_string();
             let contract = TokenContract {
-                form: Form::Signed,
-                signing_algorithms: vec![SigningAlgorithm::ES256],
-                key_algorithms: Vec::new(),
-                content_encryptions: Vec::new(),
-                types: AcceptedTypes::default(),
-                scope_claim: "scope".into(),
-                id_claim: "jti".into(),
                 max_lifetime,
-                leeway: Duration::from_secs(10),
-                max_size: 8192,
                 required_claims: vec!["tenant".into()],
+                ..TokenContract::new(Form::Signed, vec![SigningAlgorithm::ES256])
             };
             let profile = IssuerProfile {
                 name: "idp".into(),

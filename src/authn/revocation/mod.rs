@@ -301,7 +301,7 @@ fn named<'c>(kind: RevocationKind, claims: &'c Claims, id_claim: &str) -> [Optio
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::issuer::{AcceptedTypes, Form, KeyRing, TokenContract};
+    use crate::issuer::{Form, KeyRing, TokenContract};
     use crate::store::{KEPT_BEYOND, Target};
 
     const ISSUER: &str = "https://i";
@@ -322,19 +322,7 @@ mod tests {
     }
 
     fn profile(iss: &str) -> IssuerProfile {
-        let contract = TokenContract {
-            form: Form::Signed,
-            signing_algorithms: Vec::new(),
-            key_algorithms: Vec::new(),
-            content_encryptions: Vec::new(),
-            types: AcceptedTypes::default(),
-            scope_claim: "scope".into(),
-            id_claim: "jti".into(),
-            max_lifetime: None,
-            leeway: Duration::from_secs(10),
-            max_size: 8192,
-            required_claims: Vec::new(),
-        };
+        let contract = TokenContract::new(Form::Signed, Vec::new());
         IssuerProfile {
             name: "i".into(),
             issuer: iss.into(),

@@ -92,8 +92,7 @@ fn hosts() -> Vec<Row> {
         host("a Host with an odd port", "Host: api.example.test:+443\r\n", Cut(400)),
         host("a Host with two ports", "Host: api.example.test:443:443\r\n", Cut(400)),
         host("the Host of somebody else", "Host: other.example.test\r\n", Refused(421)),
-        host("no Host in HTTP/1.0", "", Cut(400)),
-        row("no Host in HTTP/1.0 indeed", "GET /public/x HTTP/1.0\r\n\r\n", Cut(400)),
+        row("no Host in HTTP/1.0", "GET /public/x HTTP/1.0\r\n\r\n", Cut(400)),
         host("a Host that folds", "Host: api.example.test\r\nHost : other.example.test\r\n", Cut(400)),
         host("a Host with an underscore", "Host: api.example.test\r\nHo_st: other.example.test\r\n", got("/public/x")),
     ]
