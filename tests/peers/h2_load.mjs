@@ -3,8 +3,10 @@
 //
 // Its one argument is JSON: `url`, `token`, `connections`, `streams`, and `ca`, the PEM file of the server's authority.
 // Every name under `.test` is an address of this machine. A connection that the server wants to end (GOAWAY) is replaced
-// for the next request, as every client does; no request is made twice. On SIGINT it finishes what is under way and prints
-// one line of JSON: how many requests were `answered` 200, over how many connections (`opened`), and what `failed`.
+// for the next request, as every client does. A request that was begun as that notice came is closed unprocessed
+// (REFUSED_STREAM, RFC 9113 section 8.7), and made again; no other is. On SIGINT it finishes what is under way and prints one
+// line of JSON: how many requests were `answered` 200, over how many connections (`opened`), how many `refused` that way, and
+// what `failed`.
 
 import dns from 'node:dns'
 import { readFileSync } from 'node:fs'
@@ -21,6 +23,7 @@ dns.lookup = (host, options, done) =>
 let going = true
 let answered = 0
 let opened = 0
+let refused = 0
 const failed = []
 
 class Connection {
@@ -42,7 +45,8 @@ class Connection {
         if (status === 200) answered += 1
         else failed.push(`status ${status}`)
       } catch (fault) {
-        failed.push(String(fault.code ?? fault))
+        if (String(fault.message).endsWith('NGHTTP2_REFUSED_STREAM')) refused += 1
+        else failed.push(`${fault.code}: ${fault.message}`)
       }
     }
   }
@@ -64,5 +68,5 @@ process.on('SIGINT', () => (going = false))
 const all = Array.from({ length: connections }, () => new Connection())
 await Promise.all(all.flatMap((connection) => Array.from({ length: streams }, () => connection.stream())))
 all.forEach((connection) => connection.open?.close())
-console.log(JSON.stringify({ answered, opened, failed: failed.length, faults: [...new Set(failed)] }))
+console.log(JSON.stringify({ answered, opened, refused, failed: failed.length, faults: [...new Set(failed)] }))
 process.exit()
