@@ -4,7 +4,7 @@
 //! runs under a guard that drops it when its time is up, which closes its connection, or resets its HTTP/2 stream.
 
 use crate::clock::Stopwatch;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
 
@@ -28,9 +28,12 @@ impl Lifeline {
         LIFELINE.try_with(Arc::clone).ok()
     }
 
-    /// Lets the request live for as long as it takes.
+    /// Lets the request live for as long as it takes. Where nothing limited it nothing changes, and the guard is left
+    /// alone: woken, it would go through the whole request once more.
     pub(super) fn release(&self) {
-        self.set(None);
+        if self.term().take().is_some() {
+            self.changed.notify_one();
+        }
     }
 
     /// Lets the request live for `limit` from now.
@@ -41,17 +44,17 @@ impl Lifeline {
 
     /// Lets the request live for as long as `term` says.
     pub(super) fn follow(&self, term: Term) {
-        self.set(Some(term));
+        *self.term() = Some(term);
+        self.changed.notify_one();
     }
 
-    fn set(&self, term: Option<Term>) {
-        *self.term.lock().unwrap_or_else(PoisonError::into_inner) = term;
-        self.changed.notify_one();
+    fn term(&self) -> MutexGuard<'_, Option<Term>> {
+        self.term.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// How long to wait before asking again: for ever where nothing limits the request.
     fn ask(&self) -> Option<Wait> {
-        match &*self.term.lock().unwrap_or_else(PoisonError::into_inner) {
+        match &*self.term() {
             None => Some(Wait::Forever),
             Some(term) => term().map(Wait::For),
         }
