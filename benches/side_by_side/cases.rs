@@ -136,6 +136,21 @@ fn of_peer(peer: &Peer) -> (u32, SocketAddr) {
     (peer.pid(), peer.address)
 }
 
+/// The cases of growth: a token that is used again and again, and one for each request.
+pub fn growing(world: &World) -> [Case<'_>; 3] {
+    let (bare, gateway) = ((world.bare.pid(), world.bare.address), of(&world.gateway));
+    [
+        case(BARE, bare, "/free/17", again(&world.corp)),
+        case("the same ES256 token", gateway, "/free/17", again(&world.corp)),
+        case("a new ES256 token each time", gateway, "/free/17", fresh(&world.corp)),
+    ]
+}
+
+/// One-time tokens at `gateway`, one of those that share a store.
+pub fn one_time<'w>(world: &'w World, gateway: &Gateway) -> Case<'w> {
+    case("new ES256, once, Redis", of(gateway), "/once/17", fresh(&world.corp))
+}
+
 fn bearer(token: &str) -> String {
     format!("Authorization: Bearer {token}\r\n")
 }

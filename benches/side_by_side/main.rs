@@ -15,6 +15,7 @@ mod cases;
 mod chart;
 #[path = "../../tests/common/mod.rs"]
 mod common;
+mod growth;
 mod load;
 mod options;
 mod peers;
@@ -45,6 +46,10 @@ fn main() -> ExitCode {
         return ExitCode::from(2);
     };
     let world = World::start();
+    if options.growth {
+        growth::run(&world, &options);
+        return ExitCode::SUCCESS;
+    }
     let mut cases = cases::all(&world);
     cases.retain(|case| options.includes(case.name));
     let mut measured: Vec<Measured> = cases.iter().map(Measured::of).collect();

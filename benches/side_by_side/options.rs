@@ -1,7 +1,8 @@
 //! The command line.
 
 /// What is told to somebody who asks for something else.
-pub const USAGE: &str = "side_by_side [--smoke | --save] [--rounds N] [--requests N] [--rate N] [--only TEXT]";
+pub const USAGE: &str =
+    "side_by_side [--smoke | --save] [--growth] [--rounds N] [--requests N] [--rate N] [--only TEXT]";
 
 /// How much is measured.
 pub struct Options {
@@ -9,6 +10,8 @@ pub struct Options {
     pub smoke: bool,
     /// Replace the numbers of the last run.
     pub save: bool,
+    /// Measure how the cost grows instead.
+    pub growth: bool,
     /// How often each case has its turn.
     pub rounds: usize,
     /// The requests of one turn.
@@ -28,6 +31,7 @@ impl Options {
         let mut options = Self {
             smoke: false,
             save: false,
+            growth: false,
             rounds: 7,
             requests: 4000,
             connections: 8,
@@ -41,6 +45,7 @@ impl Options {
                 // cargo says so to every bench.
                 "--bench" => {}
                 "--smoke" => options.be_brief(),
+                "--growth" => options.growth = true,
                 "--save" => options.save = true,
                 "--rounds" => options.rounds = arguments.next()?.parse().ok()?,
                 "--requests" => options.requests = arguments.next()?.parse().ok()?,

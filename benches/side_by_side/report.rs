@@ -69,7 +69,8 @@ impl Measured {
     }
 }
 
-fn median(values: &[f64]) -> f64 {
+/// The one in the middle.
+pub fn median(values: &[f64]) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
     sorted.get(sorted.len() / 2).copied().unwrap_or(f64::NAN)
@@ -85,15 +86,7 @@ pub struct Report {
 impl Report {
     /// What was measured under `options`.
     pub fn new(options: &Options, measured: Vec<Measured>, rest: Rest) -> Self {
-        let about = format!(
-            "{}; {}; load average {} at the end; {} rounds of {} requests over {} connections; `benches/side_by_side/run`",
-            today(),
-            usage::machine(),
-            usage::load_average(),
-            options.rounds,
-            options.requests,
-            options.connections
-        );
+        let about = about(options);
         Self { measured, rest, about }
     }
 
@@ -173,13 +166,30 @@ impl Report {
 
     /// Replaces the numbers of the last run.
     pub fn save(&self) {
-        let directory = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("benches/results");
-        fs::create_dir_all(&directory).unwrap();
-        let write = |name: &str, text: String| fs::write(directory.join(name), text).unwrap();
-        write("side_by_side.md", self.markdown());
-        write("side_by_side.json", format!("{:#}\n", self.numbers()));
-        write("side_by_side.svg", self.picture());
+        keep("side_by_side.md", &self.markdown());
+        keep("side_by_side.json", &format!("{:#}\n", self.numbers()));
+        keep("side_by_side.svg", &self.picture());
     }
+}
+
+/// Replaces a result of the last run.
+pub fn keep(name: &str, text: &str) {
+    let directory = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("benches/results");
+    fs::create_dir_all(&directory).unwrap();
+    fs::write(directory.join(name), text).unwrap();
+}
+
+/// When, where and how it was measured.
+pub fn about(options: &Options) -> String {
+    format!(
+        "{}; {}; load average {} at the end; {} rounds of {} requests over {} connections; `benches/side_by_side/run`",
+        today(),
+        usage::machine(),
+        usage::load_average(),
+        options.rounds,
+        options.requests,
+        options.connections
+    )
 }
 
 /// The date, as `2026-01-31`.

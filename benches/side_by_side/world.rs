@@ -49,8 +49,9 @@ pub struct World {
     ready_after: Duration,
     /// Its memory before the first request, in MiB.
     memory_before: f64,
-    _redis: Redis,
-    _upstream: Peer,
+    /// The store of the gateways that share one.
+    pub redis: Redis,
+    upstream: Peer,
     _directory: TempDir,
 }
 
@@ -90,14 +91,8 @@ impl World {
         let (dir_sealer, rsa_sealer) = (Sealer::new(KeyAlgorithm::Dir), Sealer::new(KeyAlgorithm::RsaOaep256));
         let issuers = [(&dir, &dir_sealer, "dir"), (&rsa, &rsa_sealer, "RSA-OAEP-256")];
         let redis = Redis::start();
-        let base = || {
-            let mut config = Config::new().issuer(&corp);
-            for (issuer, sealer, algorithm) in issuers {
-                config = nested(config, issuer, sealer, algorithm);
-            }
-            routes(config, place.upstream).block(SERVER)
-        };
-        let quiet = || base().block("telemetry: { log: { level: warn } }");
+        let base = || config(&corp, &issuers, place.upstream);
+        let quiet = || base().block(QUIET);
         let many = (0..MORE_ROUTES).fold(quiet(), filler);
         many.authority().write(directory.path(), "edge", &[crate::common::HOST]);
         let watch = Stopwatch::start();
@@ -123,10 +118,16 @@ impl World {
             dir_sealer,
             rsa,
             rsa_sealer,
-            _redis: redis,
-            _upstream: upstream,
+            redis,
+            upstream,
             _directory: directory,
         }
+    }
+
+    /// One gateway more in front of the shared store.
+    pub fn replica(&self) -> Gateway {
+        let issuers = [(&self.dir, &self.dir_sealer, "dir"), (&self.rsa, &self.rsa_sealer, "RSA-OAEP-256")];
+        config(&self.corp, &issuers, self.upstream.address).block(QUIET).redis(&self.redis).start()
     }
 
     /// What is not measured by requests.
@@ -136,6 +137,8 @@ impl World {
     }
 }
 
+/// No line for each request.
+const QUIET: &str = "telemetry: { log: { level: warn } }";
 /// One thread, as every contestant has.
 const SERVER: &str = "server: { threads: 1, runtime_dir: run, drain_delay: 0s, shutdown_grace: 1s }";
 
@@ -145,6 +148,13 @@ fn start_bare(place: &Place<'_>) -> Bare {
     let process = Process::start(&mut bare::command(address, place.upstream, &chain, &key));
     until("the bare proxy listens", || TcpStream::connect(address).ok());
     Bare { process, address }
+}
+
+/// What every gateway has: its issuers, `corp` and those of nested tokens, and the routes that are driven.
+fn config(corp: &Issuer, issuers: &[(&Issuer, &Sealer, &str)], upstream: SocketAddr) -> Config {
+    let config = Config::new().issuer(corp);
+    let config = issuers.iter().fold(config, |config, (issuer, sealer, name)| nested(config, issuer, sealer, name));
+    routes(config, upstream).block(SERVER)
 }
 
 fn nested(config: Config, issuer: &Issuer, sealer: &Sealer, algorithm: &str) -> Config {

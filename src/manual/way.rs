@@ -7,8 +7,10 @@
 //!
 //! 1. **Framing and size.** A connection has its place (`proxy/places`) before its handshake. `proxy/door` reads the head
 //!    of each HTTP/1 request itself, in one span of time, and judges its bytes
-//!    ([`request::framing`](crate::request::framing)); HTTP/2 has bounds of its own. What two programs could frame
-//!    differently is refused and the connection closed. `proxy/ingress` makes [`Facts`](crate::request::Facts) of the rest.
+//!    ([`request::framing`](crate::request::framing)); so it does the chunks of a body, as they come
+//!    ([`request::chunks`](crate::request::chunks)). HTTP/2 has bounds of its own; a fragment behind its path is cut off
+//!    before anybody here sees it. What two programs could frame differently is refused and the connection closed.
+//!    `proxy/ingress` makes [`Facts`](crate::request::Facts) of the rest.
 //! 2. **Path.** [`CanonicalPath`](crate::request::CanonicalPath): one form, or 400. The bytes that are matched are the
 //!    bytes that are forwarded.
 //! 3. **Host.** The `Host` must be the server name of the handshake, or 421.

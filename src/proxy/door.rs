@@ -7,10 +7,12 @@
 use super::arrivals::peer_of;
 use super::hasty::{Hasty, PREFACE};
 use super::places::Places;
+use super::watched::Watched;
 use super::{Shared, record, request_id, respond};
 use crate::clock::Stopwatch;
 use crate::decision::{Denial, Reason};
-use crate::request::framing::{self, HeadFault, HeadLimits};
+use crate::request::chunks::Chunks;
+use crate::request::framing::{self, Body, HeadFault, HeadLimits};
 use crate::tls::Handshake;
 use async_trait::async_trait;
 use bytes::{Buf as _, BytesMut};
@@ -52,8 +54,8 @@ pub(super) struct Door<A> {
 
 /// What came of waiting for a head.
 enum Head {
-    /// It is there, and sound.
-    Whole,
+    /// It is there, sound, and this long.
+    Whole(usize, Body),
     /// It, or what is there of it, is refused.
     Faulty(HeadFault),
     /// The client is gone, silent or too slow.
@@ -125,7 +127,7 @@ impl<A> Door<A> {
         }
         if let Some(end) = framing::end_of_head(buffer, seen.bytes) {
             let judged = framing::check(&buffer[..end], &self.limits);
-            return Some(judged.map_or_else(Head::Faulty, |()| Head::Whole));
+            return Some(judged.map_or_else(Head::Faulty, |body| Head::Whole(end, body)));
         }
         seen.bytes = buffer.len();
         framing::check_partial(buffer, &self.limits).err().map(Head::Faulty)
@@ -154,11 +156,18 @@ impl<A: HttpServerApp + Send + Sync + 'static> Door<A> {
                 Some(_) => self.shared.settings.idle_timeout,
             };
             let mut buffer = BytesMut::with_capacity(READ);
-            let head = self.head(&mut stream, &mut buffer, patience).await;
-            match head {
-                Head::Whole => {}
+            let (end, body) = match self.head(&mut stream, &mut buffer, patience).await {
+                Head::Whole(end, body) => (end, body),
                 Head::Faulty(fault) => return self.refuse(stream, &buffer, fault, Stopwatch::start()).await,
                 Head::Gone => return,
+            };
+            if body == Body::Chunked {
+                let mut chunks = Chunks::new(self.limits);
+                if chunks.read(&buffer[end..]).is_err() {
+                    let fault = HeadFault::Malformed("a faulty chunk");
+                    return self.refuse(stream, &buffer[..end], fault, Stopwatch::start()).await;
+                }
+                stream = Box::new(Watched::new(stream, chunks));
             }
             let mut session = ServerSession::new_http1(stream);
             match settings.take() {
@@ -167,8 +176,14 @@ impl<A: HttpServerApp + Send + Sync + 'static> Door<A> {
             }
             session.set_pipelined_prefix(buffer);
             let Some(reused) = self.app.process_new_http(session, shutdown).await else { return };
-            let (back, kept) = reused.consume();
-            (stream, settings) = (back, kept);
+            (stream, settings) = reused.consume();
+            if body == Body::Chunked {
+                let Some((bare, chunks)) = Watched::<Chunks>::relieve(stream) else { return };
+                if !chunks.is_done() {
+                    return;
+                }
+                stream = bare;
+            }
             if settings.is_none() {
                 return;
             }
@@ -186,8 +201,8 @@ impl<A: HttpServerApp + Send + Sync + 'static> ServerApp for Door<A> {
         }
         let _open = self.listener(&stream).and_then(|listener| self.open.get(listener)).map(Open::new);
         if matches!(stream.selected_alpn_proto(), Some(ALPN::H2)) {
-            let hasty = Hasty::new(stream, PREFACE, self.shared.settings.header_timeout);
-            return ServerApp::process_new(&self.app, Box::new(hasty), shutdown).await;
+            let hasty = Hasty::new(PREFACE, self.shared.settings.header_timeout);
+            return ServerApp::process_new(&self.app, Box::new(Watched::new(stream, hasty)), shutdown).await;
         }
         self.serve(stream, shutdown).await;
         None

@@ -1,5 +1,6 @@
 //! What the engine's errors mean for the client and for the record.
 
+use super::chunked;
 use crate::decision::Reason;
 use pingora::{Error, ErrorSource, ErrorType};
 
@@ -9,6 +10,7 @@ pub(super) const BODY_TOO_LARGE: ErrorType = ErrorType::Custom("body too large")
 /// The reason for the answer to a request whose forwarding failed; `None` when the client is gone.
 pub(super) fn reason(error: &Error) -> Option<Reason> {
     match error.esource() {
+        ErrorSource::Downstream if chunked::is_faulty(error) => Some(Reason::BadFraming),
         ErrorSource::Downstream => of_client(error.etype()),
         ErrorSource::Upstream => Some(of_upstream(error.etype())),
         ErrorSource::Internal | ErrorSource::Unset => Some(Reason::UpstreamFailed),
@@ -67,6 +69,10 @@ mod tests {
         assert_eq!(reason(&Error::new_down(ErrorType::ConnectionClosed)), None);
         assert_eq!(reason(&Error::new_down(BODY_TOO_LARGE)), Some(Reason::BodyTooLarge));
         assert_eq!(reason(&Error::new_down(ErrorType::InvalidHTTPHeader)), Some(Reason::BadFraming));
+        let read =
+            |kind: std::io::ErrorKind| Error::because(ErrorType::ReadError, "", std::io::Error::from(kind)).into_down();
+        assert_eq!(reason(&read(std::io::ErrorKind::InvalidData)), Some(Reason::BadFraming));
+        assert_eq!(reason(&read(std::io::ErrorKind::ConnectionReset)), None);
         assert_eq!(upstream_kind(&Error::new_down(ErrorType::ReadTimedout)), None);
     }
 }

@@ -5,6 +5,7 @@
 
 mod arrivals;
 mod audit;
+mod chunked;
 mod context;
 mod crossing;
 mod door;
@@ -29,6 +30,7 @@ mod retry;
 pub mod settings;
 pub mod trust;
 mod tunnel;
+mod watched;
 
 pub use context::{Context, InFlight};
 pub use generation::Generation;

@@ -39,6 +39,15 @@ pub enum HeadFault {
     Malformed(&'static str),
 }
 
+/// How the end of a body is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Body {
+    /// By its length; where none is told there is no body.
+    Sized,
+    /// By its last chunk.
+    Chunked,
+}
+
 /// The fields that decide over where a message ends, and for whom it is.
 #[derive(Default)]
 struct Framing<'h> {
@@ -75,7 +84,7 @@ pub fn check_partial(bytes: &[u8], limits: &HeadLimits) -> Result<(), HeadFault>
 }
 
 /// Judges a whole head, from the first byte of the request line to the end of the empty line.
-pub fn check(head: &[u8], limits: &HeadLimits) -> Result<(), HeadFault> {
+pub fn check(head: &[u8], limits: &HeadLimits) -> Result<Body, HeadFault> {
     check_partial(head, limits)?;
     let body = head.strip_suffix(b"\r\n\r\n").ok_or(HeadFault::Malformed("a line does not end with CRLF"))?;
     let mut lines = lines(body);
@@ -89,10 +98,12 @@ pub fn check(head: &[u8], limits: &HeadLimits) -> Result<(), HeadFault> {
     let mut framing = Framing::default();
     for (index, line) in lines.enumerate() {
         let line = if index + 1 == fields { line } else { without_cr(line)? };
-        check_field(line, &mut framing)?;
+        let (name, value) = field(line)?;
+        framing.note(name, value)?;
     }
     framing.check(modern)?;
-    check_target(method, target, framing.host)
+    check_target(method, target, framing.host)?;
+    Ok(if framing.chunked { Body::Chunked } else { Body::Sized })
 }
 
 /// What stands between line feeds. A token makes most of a head one long line: it is searched, not walked.
@@ -133,9 +144,10 @@ fn request_line_of(line: &[u8]) -> Result<(&[u8], &[u8], bool), HeadFault> {
     }
 }
 
-fn check_field<'h>(line: &'h [u8], framing: &mut Framing<'h>) -> Result<(), HeadFault> {
+/// The name and the value of one field.
+pub(super) fn field(line: &[u8]) -> Result<(&[u8], &[u8]), HeadFault> {
     let colon = memchr(b':', line).ok_or(HeadFault::Malformed("a field has no colon"))?;
-    let (name, value) = (&line[..colon], line[colon + 1..].trim_ascii());
+    let (name, value) = (&line[..colon], &line[colon + 1..]);
     // A name that begins with a space would be a folded line; one that ends with a space is read in two ways.
     if name.is_empty() || !name.iter().copied().all(is_token) {
         return Err(HeadFault::Malformed("a field name is not a token"));
@@ -145,7 +157,7 @@ fn check_field<'h>(line: &'h [u8], framing: &mut Framing<'h>) -> Result<(), Head
     if value.iter().fold(false, |found, byte| found | odd(*byte)) {
         return Err(HeadFault::Malformed("a field value holds a control byte"));
     }
-    framing.note(name, value)
+    Ok((name, value.trim_ascii()))
 }
 
 impl<'h> Framing<'h> {
@@ -228,7 +240,7 @@ fn is_authority(bytes: &[u8]) -> bool {
 }
 
 /// RFC 9110 §5.6.2.
-fn is_token(byte: u8) -> bool {
+pub(super) fn is_token(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
@@ -240,7 +252,7 @@ mod tests {
 
     fn judge(head: &str) -> Result<(), HeadFault> {
         assert_eq!(end_of_head(head.as_bytes(), 0), Some(head.len()), "{head:?}");
-        check(head.as_bytes(), &LIMITS)
+        check(head.as_bytes(), &LIMITS).map(|_| ())
     }
 
     fn fields(fields: &str) -> Result<(), HeadFault> {
@@ -287,6 +299,8 @@ mod tests {
             "X: 1\nY: 2\r\n",
             "X: 1\r2\r\n",
             "X: \u{0}\r\n",
+            "X: 1\r\r\n",
+            "Transfer-Encoding: \u{c}chunked\r\n",
             "X\r\n",
             ": 1\r\n",
             "Host: b.test\r\n",

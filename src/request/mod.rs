@@ -1,6 +1,7 @@
 //! 1. What arrived, as plain data: no connection, no proxy type, no clock.
 
 pub mod authority;
+pub mod chunks;
 pub mod credentials;
 pub mod facts;
 pub mod form;

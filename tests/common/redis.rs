@@ -74,6 +74,11 @@ impl Redis {
         self.command(&["KEYS", "*"])
     }
 
+    /// The process.
+    pub fn pid(&self) -> u32 {
+        self.process.pid()
+    }
+
     /// Stops answering, connections stay open: what a frozen machine looks like.
     pub fn freeze(&self) {
         self.process.signal("STOP");

@@ -112,6 +112,22 @@ fn every_hostile_request_is_refused_or_framed_safely() {
 }
 
 #[test]
+fn a_connection_goes_on_behind_a_body_in_chunks() {
+    let world = World::start();
+    let mut connection = world.gateway.client().connect().unwrap();
+    for body in ["5\r\nhello\r\n0\r\n\r\n", "0\r\n\r\n", "3;a=b\r\nhel\r\n2\r\nlo\r\n0\r\nX: y\r\n\r\n"] {
+        let head = row::post("Transfer-Encoding: chunked\r\n", "");
+        // Two pieces, so that the body is read in the engine's time as well as before.
+        connection.send(&head).unwrap();
+        connection.send(body.as_bytes()).unwrap();
+        let answer = connection.answer().unwrap();
+        assert_eq!((answer.status, answer.closes), (200, false), "{body:?}");
+        assert!([&b"hello"[..], b""].contains(&&*world.upstream.only().body));
+    }
+    assert_eq!(connection.get("/public/last", None).unwrap().status, 200);
+}
+
+#[test]
 fn every_hostile_frame_is_refused_or_framed_safely() {
     let world = World::start();
     let rows = http2::rows();

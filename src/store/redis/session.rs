@@ -168,11 +168,12 @@ impl Session {
         }
         let replication = (!facts.promoted && !known.is_empty()).then_some(known.as_str());
         inner.settle(&mut lane, &odd, &facts, Knowledge { wall, replication }).await?;
+        // What one group was settled for is still news to the others: the next probe looks at them all.
         if scope != Scope::One {
             self.unsettled.store(false, Ordering::Release);
+            self.replication.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&facts.replication);
+            self.evicted.store(facts.evicted_keys, Ordering::Relaxed);
         }
-        self.replication.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&facts.replication);
-        self.evicted.store(facts.evicted_keys, Ordering::Relaxed);
         Ok(true)
     }
 

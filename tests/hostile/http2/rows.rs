@@ -128,8 +128,12 @@ fn paths() -> Vec<Frames> {
         path("too long a path", &[b"/public/x?".as_slice(), &[b'a'; 9000]].concat(), 414),
         changed("a path without a slash", b":path", b"admin", Unheard),
         changed("a path with a space", b":path", b"/public/a b", Unheard),
-        // The library of frames cuts it off before anybody matches the path.
+        // The library of frames cuts it off before anybody matches the path: what is matched is what goes on.
         changed("a fragment", b":path", b"/public/x#/admin", got("/public/x")),
+        changed("a fragment behind a query", b":path", b"/public/x?a=b#/admin?c", got("/public/x?a=b")),
+        changed("a fragment with dot segments", b":path", b"/public/x#/../../admin", got("/public/x")),
+        path("a guarded path before a fragment", b"/admin#/../public/x", 401),
+        path("dot segments before a fragment", b"/public/../admin#/x", 400),
     ]
 }
 

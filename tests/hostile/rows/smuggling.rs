@@ -1,13 +1,13 @@
 //! Where does the body end? Every way to make two programs disagree.
 
-use crate::row::Expect::{Cut, Unheard};
-use crate::row::{Row, get, post, posted, row};
+use crate::row::Expect::{self, Cut, Unheard};
+use crate::row::{Heard, Row, get, post, posted, row};
 
 const CHUNKED: &str = "Transfer-Encoding: chunked\r\n";
 const HIDDEN: &str = "GET /admin HTTP/1.1\r\nHost: api.example.test\r\n\r\n";
 
 pub fn rows() -> Vec<Row> {
-    [lengths(), codings(), spellings(), chunks(), hidden()].concat()
+    [lengths(), codings(), spellings(), chunks(), trailers(), hidden()].concat()
 }
 
 fn lengths() -> Vec<Row> {
@@ -59,6 +59,8 @@ fn codings() -> Vec<Row> {
         coding("quoted chunked", "\"chunked\""),
         coding("chunked with a parameter", "chunked;q=1"),
         coding("chunked behind a vertical tab", "\u{b}chunked"),
+        coding("chunked behind a form feed", "\u{c}chunked"),
+        coding("chunked before a carriage return", "chunked\r"),
         coding("chunked behind a null", "\u{0}chunked"),
         coding("chunked with a comma behind", "chunked,"),
         coding("chunked with a comma before", ",chunked"),
@@ -115,25 +117,75 @@ fn spellings() -> Vec<Row> {
 }
 
 fn chunks() -> Vec<Row> {
-    let chunk = |name, body: &str| row(name, post(CHUNKED, body), Unheard);
+    let faulty = |name, body: &str| row(name, post(CHUNKED, body), Cut(400));
+    let short = |name, body: &str| row(name, post(CHUNKED, body), Unheard);
+    let sound = |name, body: &str| row(name, post(CHUNKED, body), posted(b"hello"));
+    let large = format!("{:x}\r\n{}\r\n", 1000, "a".repeat(1000));
     vec![
-        row("a chunk extension", post(CHUNKED, "5;a=b\r\nhello\r\n0\r\n\r\n"), posted(b"hello")),
-        row("a trailer", post(CHUNKED, "5\r\nhello\r\n0\r\nX-User-Id: mallory\r\n\r\n"), posted(b"hello")),
-        row(
-            "a trailer that would frame",
-            post(CHUNKED, "5\r\nhello\r\n0\r\nContent-Length: 9\r\n\r\n"),
-            posted(b"hello"),
-        ),
-        chunk("chunk size with a prefix", "0x5\r\nhello\r\n0\r\n\r\n"),
-        chunk("chunk size with a sign", "+5\r\nhello\r\n0\r\n\r\n"),
-        chunk("negative chunk size", "-5\r\nhello\r\n0\r\n\r\n"),
-        chunk("chunk size beyond 64 bits", "fffffffffffffffff\r\nhello\r\n0\r\n\r\n"),
-        chunk("chunk size that is no number", "g\r\nhello\r\n0\r\n\r\n"),
-        // The engine takes it for the last chunk; what follows is a trailer to it, and is not passed on.
-        row("chunk without a size", post(CHUNKED, "\r\nhello\r\n0\r\n\r\n"), posted(b"")),
-        chunk("chunk longer than its size", "3\r\nhello\r\n0\r\n\r\n"),
-        chunk("chunk shorter than its size", "6\r\nhello\r\n0\r\n\r\n"),
-        chunk("chunks that never end", "5\r\nhello\r\n"),
+        sound("a chunk extension", "5;a=b\r\nhello\r\n0\r\n\r\n"),
+        sound("a quoted chunk extension", "5;a=\"b; c\"\r\nhello\r\n0;d\r\n\r\n"),
+        sound("chunk size with leading zeros", "0005\r\nhello\r\n000\r\n\r\n"),
+        faulty("chunk size with a prefix", "0x5\r\nhello\r\n0\r\n\r\n"),
+        faulty("chunk size with a sign", "+5\r\nhello\r\n0\r\n\r\n"),
+        faulty("negative chunk size", "-5\r\nhello\r\n0\r\n\r\n"),
+        faulty("chunk size behind a space", " 5\r\nhello\r\n0\r\n\r\n"),
+        faulty("chunk size before a space", "5 \r\nhello\r\n0\r\n\r\n"),
+        faulty("chunk size before a tab", "5\t\r\nhello\r\n0\r\n\r\n"),
+        faulty("chunk size in two words", "5 5\r\nhello\r\n0\r\n\r\n"),
+        faulty("chunk size with an underscore", "0_5\r\nhello\r\n0\r\n\r\n"),
+        faulty("chunk size of more than sixteen digits", "00000000000000005\r\nhello\r\n0\r\n\r\n"),
+        faulty("chunk size beyond 64 bits", "fffffffffffffffff\r\nhello\r\n0\r\n\r\n"),
+        faulty("chunk size of all bits", "ffffffffffffffff\r\nhello\r\n0\r\n\r\n"),
+        faulty("chunk size that is no number", "g\r\nhello\r\n0\r\n\r\n"),
+        faulty("chunk without a size", "\r\nhello\r\n0\r\n\r\n"),
+        faulty("last chunk without a size", "5\r\nhello\r\n\r\n\r\n"),
+        faulty("chunk with an extension for a size", ";5\r\nhello\r\n0\r\n\r\n"),
+        faulty("chunk size that ends with a bare line feed", "5\nhello\r\n0\r\n\r\n"),
+        faulty("chunk size that ends with a bare carriage return", "5\rhello\r\n0\r\n\r\n"),
+        faulty("chunk that ends with a bare line feed", "5\r\nhello\n0\r\n\r\n"),
+        faulty("chunk that ends with two bytes of another kind", "5\r\nhelloxx0\r\n\r\n"),
+        faulty("chunk longer than its size", "3\r\nhello\r\n0\r\n\r\n"),
+        faulty("an extension with a bare line feed", "5;a\nb\r\nhello\r\n0\r\n\r\n"),
+        faulty("an extension with a bare carriage return", "5;a\rb\r\nhello\r\n0\r\n\r\n"),
+        faulty("an extension with a null", "5;a\0\r\nhello\r\n0\r\n\r\n"),
+        faulty("an extension that hides a chunk", "5;\n0\r\nhello\r\n0\r\n\r\n"),
+        faulty("an extension without a name", "5;\r\nhello\r\n0\r\n\r\n"),
+        faulty("an extension behind a space", "5 ;a\r\nhello\r\n0\r\n\r\n"),
+        faulty("an extension whose quote never ends", "5;a=\"b\r\nhello\r\n0\r\n\r\n"),
+        faulty("too long an extension", &format!("5;{}\r\nhello\r\n0\r\n\r\n", "a".repeat(2000))),
+        // What came before is on its way already, and stays without an end.
+        faulty("a faulty chunk behind a large one", &format!("{large}+5\r\nhello\r\n0\r\n\r\n")),
+        short("chunk shorter than its size", "6\r\nhello\r\n0\r\n\r\n"),
+        short("chunks that never end", "5\r\nhello\r\n"),
+    ]
+}
+
+fn trailers() -> Vec<Row> {
+    let body = |trailers: &str| post(CHUNKED, &format!("5\r\nhello\r\n0\r\n{trailers}\r\n"));
+    let faulty = |name, trailers: &str| row(name, body(trailers), Cut(400));
+    let dropped = |name, trailer: &str, absent| {
+        let heard = Heard { method: "POST", target: "/public/x", body: b"hello", absent, ..Heard::default() };
+        row(name, body(&format!("{trailer}\r\n")), Expect::Forwarded(heard))
+    };
+    vec![
+        dropped("a trailer", "X-Checksum: 1", &["X-Checksum"]),
+        dropped("a trailer that tells an identity", "X-User-Id: mallory", &["X-User-Id"]),
+        dropped("a trailer that tells a client", "X-Real-IP: 10.0.0.1", &["X-Real-IP"]),
+        dropped("a trailer with a credential", "Authorization: Bearer a", &["Authorization"]),
+        faulty("a trailer with a length", "Content-Length: 9\r\n"),
+        faulty("a trailer with a coding", "Transfer-Encoding: chunked\r\n"),
+        faulty("a trailer with a host", "Host: other.example.test\r\n"),
+        faulty("a trailer with connection options", "Connection: X-User-Id\r\n"),
+        faulty("a trailer without a colon", "hello\r\n"),
+        faulty("a trailer that is a request", "GET /admin HTTP/1.1\r\n"),
+        faulty("a trailer with a space before its colon", "X : y\r\n"),
+        faulty("a folded trailer", "X: y\r\n z\r\n"),
+        faulty("a trailer that ends with a bare line feed", "X: y\n"),
+        faulty("a trailer with a bare carriage return", "X: y\rZ: w\r\n"),
+        faulty("a trailer with a null", "X: \0\r\n"),
+        faulty("an end of trailers that is a bare line feed", "X: y\r\n\n"),
+        faulty("too many trailers", &"X: y\r\n".repeat(150)),
+        faulty("too large a trailer", &format!("X: {}\r\n", "y".repeat(17_000))),
     ]
 }
 
