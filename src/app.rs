@@ -8,6 +8,7 @@
 //! requests, `restart` knows what that can't change, `live` shows what is in force. The way of a process: `orders` are
 //! its signals, `ending` is what they lead to, `upgrade` lets it take over from another, `notify` tells systemd.
 
+mod crypto_pool;
 mod edition;
 mod ending;
 mod live;
@@ -37,6 +38,7 @@ use crate::telemetry::{Metrics, logs};
 use crate::tls::TlsSetupError;
 use crate::upstream::{UpstreamError, Upstreams};
 use arc_swap::{ArcSwap, ArcSwapOption};
+use crypto_pool::{CryptoPool, QUEUE_PER_THREAD};
 use edition::Edition;
 use ending::Running;
 use live::{Live, Standing};
@@ -148,11 +150,13 @@ impl App {
         let metrics = Arc::new(Metrics::new()?);
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let nonces = Arc::new(DpopNonces::random()?);
+        let threads = loaded.server.threads.max(1);
         let Stores { claims, redis, embedded, revocations } = Stores::of(&loaded, &clock, &metrics)?;
         let memory = Arc::new(Recollection {
             replay: ReplayGuard::new(claims, LOCAL_CLAIMS),
             proof_keys: ProofKeys::new(PROOF_KEYS),
             limits: LimitMemory::new(LIMIT_COUNTERS),
+            workshop: Arc::new(CryptoPool::start(threads, threads * QUEUE_PER_THREAD)?),
             verdicts: VerdictCache::new(loaded.verdicts.entries, loaded.verdicts.bytes)?,
             revocations,
         });

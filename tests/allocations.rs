@@ -1,6 +1,6 @@
 //! How much memory a parser may take for what a stranger sends: a small multiple of it, however it is made.
 //!
-//! A JSON value takes some 80 bytes of memory and may be two bytes long, so that claims of nothing but `1,1,1,…` are the
+//! A JSON value takes up to 80 bytes of memory and may be two bytes long, so that texts of nothing but `1,1,1,…` are the
 //! worst there is; everything else stays near the size of its input. OpenSSL's own allocations are not counted.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test stops at the first surprise")]
@@ -31,6 +31,7 @@ fn memory_is_bounded_by_what_was_sent() {
     paths_hosts_and_credentials_cost_no_more_than_their_length();
     a_refused_token_costs_little_and_leaves_nothing();
     the_verdict_cache_holds_no_more_than_it_may();
+    an_ordinary_verdict_takes_less_than_twice_its_token();
 }
 
 /// The most memory that was held beyond what was held before, and what is held afterwards.
@@ -166,6 +167,38 @@ fn the_verdict_cache_holds_no_more_than_it_may() {
         assert!(held <= usize::try_from(BYTES).unwrap() * 11 / 10, "{what}: {held} bytes in {} verdicts", cache.len());
         assert!(cache.len() > 10, "{what}: {} verdicts", cache.len());
     }
+}
+
+/// All that the cache grows by, against the tokens in it. Of an encrypted token, the one inside is kept too.
+fn an_ordinary_verdict_takes_less_than_twice_its_token() {
+    let world = World::new();
+    let issuers = &world.snapshot.issuers;
+    for name in ["es", "rs", "nest"] {
+        let issuer = issuers.iter().find(|(_, profile)| &*profile.name == name).map(|(id, _)| id).unwrap();
+        let tokens: Vec<String> = (0..1500).map(|at| ordinary(&world, name, at)).collect();
+        let sent: usize = tokens.iter().map(String::len).sum();
+        let cache = VerdictCache::new(100_000, 256 << 20).unwrap();
+        let before = MEMORY.current_usage();
+        for token in &tokens {
+            cache.remember(cache.key(token, 1), &open(&world, issuer, token));
+        }
+        let held = MEMORY.current_usage() - before;
+        let (each, of) = (held / cache.len(), sent / tokens.len());
+        println!("{name}: {each} bytes for a token of {of}");
+        assert_eq!(cache.len(), tokens.len());
+        assert!(held < 2 * sent, "{name}: {each} bytes for a token of {of}");
+    }
+}
+
+/// A token as issuers make them, of 700 to 900 bytes where it is signed on P-256.
+fn ordinary(world: &World, issuer: &'static str, at: usize) -> String {
+    let token = world.keys.token(issuer);
+    let token = token.claim("jti", json!(format!("0b5c3f1e-7d0a-4e49-9c1f-{at:012x}")));
+    let token = token.claim("sub", json!(format!("248289761001-{at}"))).claim("client_id", json!("orders-web"));
+    let token = token.claim("scope", json!("openid profile orders:read orders:write invoices:read"));
+    let token = token.claim("realm_access", json!({ "roles": ["customer", "buyer", "approver"] }));
+    let token = token.claim("email", json!("alice.liddell@example.com")).claim("email_verified", json!(true));
+    token.claim("tenant", json!("acme-industries")).claim("name", json!("Alice Liddell")).text()
 }
 
 fn open(world: &World, issuer: IssuerId, token: &str) -> tollgate::authn::Opened {

@@ -4,9 +4,11 @@
 
 mod decision_bench;
 
+use async_trait::async_trait;
 use decision_bench::{Bench, NOW, PASSING_PATH, claims};
 use serde_json::json;
-use tollgate::authn::{OnLoss, ReplayMode};
+use std::time::Duration;
+use tollgate::authn::{NotDone, OnLoss, ReplayMode, Work, Workshop};
 use tollgate::decision::Reason;
 
 #[test]
@@ -222,4 +224,29 @@ fn a_bad_signature_lets_newer_keys_be_fetched_only_where_the_token_names_no_key(
     assert_eq!(wanted.count(), 1);
     assert!(bench.ask(&bench.signed(&claims())).is_ok());
     assert_eq!(wanted.count(), 1);
+}
+
+/// A workshop without room.
+struct Full;
+
+#[async_trait]
+impl Workshop for Full {
+    async fn run(&self, _: Work) -> Result<(), NotDone> {
+        Err(NotDone)
+    }
+}
+
+#[test]
+fn dear_cryptography_without_room_is_an_overload_that_spends_nothing_and_what_is_cheap_goes_on() {
+    let bench = Bench::new(ReplayMode::Once).with_workshop(Full);
+    let nested = bench.encrypted(bench.signed(&claims()).as_bytes(), Some("JWT"));
+    let denial = bench.denial(&nested);
+    assert_eq!((denial.reason, denial.retry_after), (Reason::Overloaded, Some(Duration::from_secs(1))));
+    assert!(denial.issuer.is_some() && denial.challenges.is_empty());
+    assert_eq!((bench.claims_made(), bench.verifications()), (0, 0));
+    // What can be refused without cryptography needs no room, and neither does a signature on P-256.
+    let header = nested.split_once('.').map(|(_, rest)| format!("e30.{rest}")).unwrap();
+    assert_eq!(bench.reason(&header), Reason::HeaderRefused);
+    assert!(bench.peek(&nested).is_ok(), "who only explains does it himself");
+    assert!(bench.ask(&bench.signed(&claims())).is_ok());
 }

@@ -12,9 +12,11 @@ use openssl::asn1::Asn1Time;
 use openssl::base64::encode_block;
 use openssl::pkey::{PKey, Private};
 use openssl::sha::sha256;
-use openssl::ssl::SslVersion;
+use openssl::ssl::{SslConnector, SslMethod, SslStream, SslVerifyMode, SslVersion};
 use openssl::x509::X509;
 use serde_json::json;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 
 type Identity = (X509, PKey<Private>);
 
@@ -217,6 +219,70 @@ fn a_certificate_that_is_revoked_counts_no_more_on_connections_that_are_open() {
     assert_refused(&gateway, &ask(1), "binding_missing");
     assert!(upstream.take().is_empty());
     assert_eq!(ask(0).status, 200, "a list that names another does not cut this one off");
+}
+
+/// A connection over HTTP/2, on which requests are written as frames.
+struct Streams(SslStream<TcpStream>, u8);
+
+impl Streams {
+    fn open(gateway: &Gateway, (certificate, key): &Identity) -> Self {
+        let mut builder = SslConnector::builder(SslMethod::tls()).unwrap();
+        builder.set_verify(SslVerifyMode::NONE);
+        builder.set_alpn_protos(b"\x02h2").unwrap();
+        builder.set_certificate(certificate).unwrap();
+        builder.set_private_key(key).unwrap();
+        let socket = TcpStream::connect(gateway.https_address()).unwrap();
+        let mut stream = builder.build().connect(common::HOST, socket).unwrap();
+        stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").unwrap();
+        Self(stream, 1)
+    }
+
+    /// One `GET /` without a token; whether it was answered at all.
+    fn is_answered(&mut self) -> bool {
+        let number = self.1;
+        self.1 += 2;
+        let head = [0, 0, 21, 1, 5, 0, 0, 0, number];
+        let request = [&head[..], b"\x82\x87\x84\x01\x10api.example.test"].concat();
+        let end = [0, 1, 0, 0, 0, number];
+        if self.0.write_all(&request).is_err() {
+            return false;
+        }
+        let (mut read, mut buffer) = (Vec::new(), [0; 4096]);
+        while let Ok(more @ 1..) = self.0.read(&mut buffer) {
+            read.extend_from_slice(&buffer[..more]);
+            if read.windows(end.len()).any(|part| part == end) {
+                return true;
+            }
+        }
+        false
+    }
+}
+
+#[test]
+fn where_certificates_are_required_a_revoked_one_takes_its_connections_along() {
+    let (issuer, upstream, clients) = (Issuer::new("corp", "ES256"), Upstream::start(), Authority::new("Clients"));
+    let (good, stolen) = (clients.issue(&["good"]), clients.issue(&["stolen"]));
+    let gateway = config(&issuer, &upstream, "")
+        .client_certificates("required", &clients, ", crl: clients.crl")
+        .file("clients.crl", clients.revocations(&[]))
+        .start();
+    let open = |identity: &Identity| gateway.client().certificate(identity).connect().unwrap();
+    let (mut sound, mut kept, mut late) = (open(&good), open(&stolen), open(&stolen));
+    let (mut sound_streams, mut streams) = (Streams::open(&gateway, &good), Streams::open(&gateway, &stolen));
+    let token = issuer.token("alice");
+    for connection in [&mut sound, &mut kept, &mut late] {
+        assert_eq!(connection.get(PATH, Some(&token)).unwrap().status, 200);
+    }
+    assert!(sound_streams.is_answered() && streams.is_answered());
+    upstream.take();
+    std::fs::write(gateway.directory().join("clients.crl"), clients.revocations(&[&stolen.0])).unwrap();
+    common::until("the list is in force", || kept.get(PATH, Some(&token)).is_err().then_some(()));
+    upstream.take();
+    assert!(late.get(PATH, Some(&token)).is_err(), "the connection is closed without an answer");
+    assert!(!streams.is_answered(), "over HTTP/2 too");
+    assert!(upstream.take().is_empty());
+    assert_eq!(sound.get(PATH, Some(&token)).unwrap().status, 200);
+    assert!(sound_streams.is_answered());
 }
 
 #[test]

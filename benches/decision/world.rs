@@ -8,8 +8,8 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 use tollgate::authn::{
-    BindingRule, DpopNonces, DpopPolicy, OnLoss, ProofKeys, ReplayGuard, ReplayMode, RevocationPolicy, Revocations,
-    VerdictCache,
+    BindingRule, DpopNonces, DpopPolicy, OnLoss, OnTheSpot, ProofKeys, ReplayGuard, ReplayMode, RevocationPolicy,
+    Revocations, VerdictCache,
 };
 use tollgate::clock::UnixTime;
 use tollgate::decision::{
@@ -97,6 +97,7 @@ impl World {
             revocations: Arc::new(Revocations::unkept()),
             proof_keys: ProofKeys::new(100),
             limits: LimitMemory::new(100),
+            workshop: Arc::new(OnTheSpot),
         };
         let signer = SigningKey::from_jwk(key.as_object().unwrap(), None).unwrap();
         let signs = issuer(size.issuers - 1);

@@ -141,6 +141,7 @@ impl Source for Live {
         if let Some(epoch) = self.store().epoch() {
             metrics.store_epoch(epoch);
         }
+        metrics.crypto_queue(self.shared.memory.workshop.waiting());
         let (list, now) = (&self.shared.memory.revocations, self.shared.clock.now());
         list.purge(now);
         metrics.revocations(list.len(), list.age(now));

@@ -154,7 +154,10 @@ impl Reloader {
         if let (Some(audit), Some(settings)) = (&shared.audit, &settings.audit) {
             audit.renew(settings.terms);
         }
-        generation.upstreams.succeed(&shared.generation.load().upstreams);
+        let before = shared.generation.load();
+        generation.upstreams.succeed(&before.upstreams);
+        generation.snapshot.succeed(&before.snapshot);
+        drop(before);
         generation.upstreams.keep();
         shared.generation.store(Arc::new(generation));
         shared.metrics.forget_measured();

@@ -6,10 +6,9 @@ use super::Verified;
 use super::dpop::{self, Expected, ProofError, ProofTools, ProofUse};
 use super::mtls::CertificateDigest;
 use crate::clock::UnixTime;
-use crate::jose::{Claims, base64url};
+use crate::jose::{Claims, Json, base64url};
 use crate::request::{Scheme, TargetUri};
 use http::{HeaderMap, Method};
-use serde_json::Value;
 use std::time::Duration;
 
 /// Which tokens a route takes.
@@ -137,7 +136,7 @@ impl ProofOfPossession {
 ///
 /// `dpop` is `None` on a route that can't check proofs, because it serves any host: a proof made for another server
 /// would fit there.
-pub fn prove(
+pub async fn prove(
     rule: BindingRule,
     dpop: Option<&DpopPolicy>,
     token: &Verified,
@@ -156,7 +155,7 @@ pub fn prove(
         (None, Scheme::Dpop) => return Err(BindingError::NoKey),
         (Some(_), Scheme::Bearer) => return Err(BindingError::Downgraded),
         (Some(key), Scheme::Dpop) => {
-            Some(dpop::check(dpop.ok_or(BindingError::Unknown)?, &expected(presented, key), tools)?)
+            Some(dpop::check(dpop.ok_or(BindingError::Unknown)?, &expected(presented, key), tools).await?)
         }
     };
     Ok(ProofOfPossession { proof, certificate: confirmation.certificate.is_some() })
@@ -195,10 +194,10 @@ impl Confirmation {
     /// Reads `cnf`. One that is there but says nothing we can prove is a binding all the same, and refused.
     fn read(claims: &Claims) -> Result<Self, BindingError> {
         let Some(confirmation) = claims.get("cnf") else { return Ok(Self::default()) };
-        let members = confirmation.as_object().filter(|members| !members.is_empty()).ok_or(BindingError::Unknown)?;
+        let members = confirmation.as_object().filter(|members| members.len() > 0).ok_or(BindingError::Unknown)?;
         let mut read = Self::default();
         for (name, value) in members {
-            match name.as_str() {
+            match name {
                 "jkt" => read.key = Some(thumbprint(value)?),
                 "x5t#S256" => read.certificate = Some(thumbprint(value)?),
                 _ => return Err(BindingError::Unknown),
@@ -209,7 +208,7 @@ impl Confirmation {
 }
 
 /// The SHA-256 in a member of `cnf`.
-fn thumbprint(value: &Value) -> Result<[u8; 32], BindingError> {
+fn thumbprint(value: Json<'_>) -> Result<[u8; 32], BindingError> {
     let bytes = value.as_str().and_then(base64url::decode).ok_or(BindingError::Unknown)?;
     bytes.try_into().map_err(|_| BindingError::Unknown)
 }

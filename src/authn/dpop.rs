@@ -3,15 +3,17 @@
 //! The order is the defence: shape and header first, then whether the key is the one the token names, then what the
 //! proof says about the request, then the signature. An impostor's proof costs us no crypto, and no place in the cache.
 
+mod signature;
+
+use super::workshop::Workshop;
 use super::{DpopNonces, DpopPolicy, ProofKeys};
-use crate::clock::{Stopwatch, UnixTime};
-use crate::jose::{self, Claims, EmbeddedKey, JoseHeader, JwsParts, SigningAlgorithm, base64url, is_media_type};
+use crate::clock::UnixTime;
+use crate::jose::{self, Claims, EmbeddedKey, JoseHeader, SigningAlgorithm, base64url, is_media_type};
 use crate::observe::Observer;
 use crate::request::TargetUri;
 use crate::store::NonceKey;
 use http::{HeaderMap, Method};
 use openssl::sha::sha256;
-use std::sync::Arc;
 use std::time::Duration;
 
 /// The header field that carries the proof (RFC 9449 §4.1).
@@ -44,6 +46,9 @@ pub enum ProofError {
     /// The proof's key is not the one the token is bound to.
     #[error("the proof is by another key than the token's")]
     OtherKey,
+    /// There is no room for the cryptography it takes.
+    #[error("no room for the cryptography it takes")]
+    Overloaded,
 }
 
 /// The request that a proof must be for.
@@ -64,6 +69,8 @@ pub(super) struct Expected<'r> {
 pub struct ProofTools<'t> {
     /// Keys that were imported before; `None` where nothing may be remembered.
     pub keys: Option<&'t ProofKeys>,
+    /// Who verifies signatures that take long.
+    pub workshop: &'t dyn Workshop,
     /// The nonces of this gateway.
     pub nonces: &'t DpopNonces,
     /// Who is told how long the signature took.
@@ -82,7 +89,7 @@ pub struct ProofUse {
 }
 
 /// Checks the proof of a request, all of RFC 9449 §4.3 but the one-time use of its `jti`.
-pub(super) fn check(
+pub(super) async fn check(
     policy: &DpopPolicy,
     expected: &Expected<'_>,
     tools: ProofTools<'_>,
@@ -96,7 +103,7 @@ pub(super) fn check(
     let claims = Claims::parse(&jws.payload).map_err(|_| ProofError::Malformed("the claims are mistyped"))?;
     check_request(&claims, expected)?;
     let (issued_at, stale_at) = check_time(&claims, policy, expected)?;
-    verify(&jws, key, tools)?;
+    signature::verify(&jws, key, tools).await?;
     check_nonce(&claims, policy, tools.nonces, expected.now)?;
     let jti = claims.token_id().filter(|jti| (1..=MAX_JTI_LEN).contains(&jti.len()));
     let jti = jti.ok_or(ProofError::Malformed("no jti, or one that is too long"))?;
@@ -166,19 +173,6 @@ fn check_time(
     if ended || !begun { Err(ProofError::Stale("its own exp or nbf")) } else { Ok((issued_at, stale_at)) }
 }
 
-fn verify(jws: &JwsParts<'_>, key: EmbeddedKey, tools: ProofTools<'_>) -> Result<(), ProofError> {
-    let algorithm = key.algorithm();
-    let key = match tools.keys {
-        Some(keys) => keys.import(key),
-        None => key.import().map(Arc::new),
-    };
-    let key = key.map_err(|_| ProofError::Malformed("jwk is no sound key"))?;
-    let watch = Stopwatch::start();
-    let verdict = key.verify(algorithm, jws.signing_input.as_bytes(), &jws.signature);
-    tools.observer.verified(algorithm.name(), watch.elapsed());
-    verdict.map_err(|_| ProofError::Mismatch("the signature does not verify"))
-}
-
 /// Last, so that only somebody with the key is told that nothing but a nonce is missing.
 fn check_nonce(claims: &Claims, policy: &DpopPolicy, nonces: &DpopNonces, now: UnixTime) -> Result<(), ProofError> {
     let current = claims.text("nonce").is_some_and(|nonce| nonces.accepts(nonce, now));
@@ -188,7 +182,8 @@ fn check_nonce(claims: &Claims, policy: &DpopPolicy, nonces: &DpopNonces, now: U
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::authn::DpopNonceRule;
+    use crate::authn::workshop::tests::block_on;
+    use crate::authn::{DpopNonceRule, OnTheSpot};
     use crate::jose::ContentEncryption;
     use crate::jose::sign::{SigningKey, generate, public_jwk};
     use crate::observe::Silent;
@@ -266,7 +261,9 @@ mod tests {
             now: UnixTime::from_seconds(NOW),
             leeway: Duration::from_secs(10),
         };
-        check(policy, &expected, ProofTools { keys: None, nonces: &nonces(), observer: &Silent })
+        let nonces = nonces();
+        let tools = ProofTools { keys: None, workshop: &OnTheSpot, nonces: &nonces, observer: &Silent };
+        block_on(check(policy, &expected, tools))
     }
 
     #[test]

@@ -13,6 +13,7 @@ pub mod revocation;
 pub mod step_up;
 pub mod token;
 pub mod verdict_cache;
+pub mod workshop;
 
 pub use binding::{BindingError, BindingRule, Presented, ProofOfPossession};
 pub use dpop::{ProofError, ProofTools, ProofUse};
@@ -24,3 +25,4 @@ pub use revocation::{RevocationPolicy, Revocations};
 pub use step_up::{Insufficient, StepUp};
 pub use token::{Opened, TokenError, Verified};
 pub use verdict_cache::{VerdictBounds, VerdictCache};
+pub use workshop::{NotDone, OnTheSpot, Work, Workshop};

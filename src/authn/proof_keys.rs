@@ -23,13 +23,24 @@ impl ProofKeys {
 
     /// The key, imported now or before.
     pub fn import(&self, key: EmbeddedKey) -> Result<Arc<VerificationKey>, KeyError> {
-        let name = (*key.thumbprint(), key.algorithm());
-        if let Some(known) = self.keys.get(&name) {
+        if let Some(known) = self.known(&key) {
             return Ok(known);
         }
+        let name = name(&key);
         let imported = Arc::new(key.import()?);
         self.keys.insert(name, Arc::clone(&imported));
         Ok(imported)
+    }
+
+    /// The key, if it was imported before.
+    #[must_use]
+    pub fn known(&self, key: &EmbeddedKey) -> Option<Arc<VerificationKey>> {
+        self.keys.get(&name(key))
+    }
+
+    /// Keeps `imported`, which was imported from `key`.
+    pub(super) fn keep(&self, key: &EmbeddedKey, imported: Arc<VerificationKey>) {
+        self.keys.insert(name(key), imported);
     }
 
     /// The number of keys held.
@@ -43,6 +54,10 @@ impl ProofKeys {
     pub fn is_empty(&self) -> bool {
         self.keys.is_empty()
     }
+}
+
+fn name(key: &EmbeddedKey) -> ([u8; 32], SigningAlgorithm) {
+    (*key.thumbprint(), key.algorithm())
 }
 
 impl std::fmt::Debug for ProofKeys {

@@ -3,6 +3,7 @@
 use super::{ProofOfPossession, ProofUse, Verified};
 use crate::clock::UnixTime;
 use crate::issuer::IssuerProfile;
+use crate::jose::Json;
 use crate::observe::{ClaimResult, Observer};
 use crate::store::{ClaimAnswer, IfUnknown, Ledger, MAX_USES, Nonce, NonceKey, Receipt, Store, StoreError};
 use std::sync::{Arc, OnceLock};
@@ -176,7 +177,7 @@ fn token_nonce(
     profile: &IssuerProfile,
 ) -> Result<(Nonce, UnixTime), ReplayRefusal> {
     let (claims, contract) = (token.claims(), &profile.contract);
-    let identifier = claims.lookup(&contract.id_claim).and_then(serde_json::Value::as_str).filter(|id| !id.is_empty());
+    let identifier = claims.lookup(&contract.id_claim).and_then(Json::as_str).filter(|id| !id.is_empty());
     let parts = identifier.zip(claims.issued_at()).zip(claims.expires_at());
     let ((identifier, issued_at), expires_at) = parts.ok_or(ReplayRefusal::Unidentified)?;
     let nonce = Nonce {

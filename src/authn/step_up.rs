@@ -1,8 +1,7 @@
 //! Step-up (RFC 9470): what a route asks of the user's authentication beyond "there was one".
 
 use crate::clock::UnixTime;
-use crate::jose::Claims;
-use serde_json::Value;
+use crate::jose::{Claims, Json};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -86,12 +85,9 @@ impl StepUp {
                 return Err(Insufficient::Age);
             }
         }
-        let used = claims.get("amr").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
-        if self.amr.iter().all(|method| used.iter().any(|value| value == method)) {
-            Ok(())
-        } else {
-            Err(Insufficient::Methods)
-        }
+        let used = claims.get("amr").and_then(Json::as_array);
+        let was_used = |method: &String| used.is_some_and(|mut used| used.any(|one| one.as_str() == Some(method)));
+        if self.amr.iter().all(was_used) { Ok(()) } else { Err(Insufficient::Methods) }
     }
 }
 

@@ -38,6 +38,7 @@ impl From<TokenError> for Reason {
             TokenError::IssuedInFuture => Self::IssuedInFuture,
             TokenError::LifetimeTooLong => Self::LifetimeTooLong,
             TokenError::WrongAudience => Self::WrongAudience,
+            TokenError::Overloaded => Self::Overloaded,
         }
     }
 }
@@ -63,6 +64,7 @@ impl From<BindingError> for Reason {
             BindingError::Proof(ProofError::Mismatch(_)) => Self::ProofMismatch,
             BindingError::Proof(ProofError::Stale(_)) => Self::ProofStale,
             BindingError::Proof(ProofError::NonceRequired) => Self::NonceRequired,
+            BindingError::Proof(ProofError::Overloaded) => Self::Overloaded,
         }
     }
 }

@@ -7,7 +7,7 @@ use super::{Access, Challenge, ChallengeKind, Denial, Endpoint, Guard, Memory, R
 use crate::authn::binding::{self, BindingError, BindingRule, Presented, ProofOfPossession};
 use crate::authn::replay::{self, NotReplayed, ReplayMode};
 use crate::authn::token::{self, Opened, Verified};
-use crate::authn::{DpopPolicy, ProofTools};
+use crate::authn::{DpopPolicy, OnTheSpot, ProofTools, Workshop};
 use crate::identity::TokenHandling;
 use crate::issuer::{IssuerId, IssuerProfile};
 use crate::jose::Claims;
@@ -172,8 +172,8 @@ impl<'c> Course<'c> {
         }
     }
 
-    pub(super) fn open(&mut self, guard: &Guard, credential: &Credential<'_>) -> Result<Opened, Reason> {
-        match self.open_or_recall(guard, credential.token) {
+    pub(super) async fn open(&mut self, guard: &Guard, credential: &Credential<'_>) -> Result<Opened, Reason> {
+        match self.open_or_recall(guard, credential.token).await {
             Ok(opened) => {
                 self.issuer = Some(opened.issuer());
                 self.claims = Some(Arc::clone(opened.claims()));
@@ -206,13 +206,15 @@ impl<'c> Course<'c> {
     }
 
     /// Opens the token, or recalls the verdict on these very bytes. One-time tokens come once: they go past the cache.
-    fn open_or_recall(&self, guard: &Guard, token: &str) -> Result<Opened, token::Refused> {
+    async fn open_or_recall(&self, guard: &Guard, token: &str) -> Result<Opened, token::Refused> {
         let (issuers, now) = (&self.snapshot.issuers, self.facts.now);
-        let open = || token::open(issuers, &guard.issuers, token, now, self.observer);
-        let Memory::Live(memory) = self.memory else { return open() };
+        let Memory::Live(memory) = self.memory else {
+            return token::open(issuers, &guard.issuers, token, now, self.observer);
+        };
+        let open = || token::open_in(&*memory.workshop, issuers, &guard.issuers, token, now, self.observer);
         if guard.replay != ReplayMode::None {
             self.observer.verdict_cache("bypass");
-            return open();
+            return open().await;
         }
         let key = memory.verdicts.key(token, self.snapshot.generation);
         let recalled = memory.verdicts.find(key, issuers, now).filter(|known| guard.issuers.contains(&known.issuer()));
@@ -221,7 +223,7 @@ impl<'c> Course<'c> {
             return Ok(opened);
         }
         self.observer.verdict_cache("miss");
-        let opened = open()?;
+        let opened = open().await?;
         memory.verdicts.remember(key, &opened);
         Ok(opened)
     }
@@ -238,7 +240,7 @@ impl<'c> Course<'c> {
     }
 
     /// Whoever presents the token must hold every key it is bound to.
-    pub(super) fn binding(
+    pub(super) async fn binding(
         &mut self,
         guard: &Guard,
         credential: &Credential<'_>,
@@ -257,12 +259,12 @@ impl<'c> Course<'c> {
             now: self.facts.now,
             leeway: profile.contract.leeway,
         };
-        let keys = match self.memory {
-            Memory::Live(memory) => Some(&memory.proof_keys),
-            Memory::Peek(_) | Memory::Absent => None,
+        let (keys, workshop) = match self.memory {
+            Memory::Live(memory) => (Some(&memory.proof_keys), &*memory.workshop),
+            Memory::Peek(_) | Memory::Absent => (None, &OnTheSpot as &dyn Workshop),
         };
-        let tools = ProofTools { keys, nonces: &self.snapshot.dpop_nonces, observer: self.observer };
-        match binding::prove(guard.binding, guard.dpop.as_ref(), token, &presented, tools) {
+        let tools = ProofTools { keys, workshop, nonces: &self.snapshot.dpop_nonces, observer: self.observer };
+        match binding::prove(guard.binding, guard.dpop.as_ref(), token, &presented, tools).await {
             Ok(possession) if possession.method() == "none" => {
                 self.trace.note(Stage::Binding, StageResult::NotAsked, || "unbound token");
                 Ok(possession)
@@ -312,8 +314,8 @@ impl<'c> Course<'c> {
         parameters: &[(String, String)],
     ) -> Result<(), Reason> {
         let claims = token.claims();
-        let for_route = |audience: &String| guard.audiences.contains(audience);
-        if !guard.audiences.is_empty() && !claims.audiences().iter().any(for_route) {
+        let for_route = |audience: &str| guard.audiences.iter().any(|own| own == audience);
+        if !guard.audiences.is_empty() && !claims.audiences().any(for_route) {
             return Err(self.refuse(Stage::Authorization, Reason::WrongAudience, || "no audience of this route"));
         }
         let profile = self.profile(token.issuer()).ok_or(Reason::UnknownIssuer)?;

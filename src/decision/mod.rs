@@ -27,7 +27,7 @@ pub use snapshot::Snapshot;
 pub use trace::{Stage, StageResult, Trace};
 pub use visible::Request;
 
-use crate::authn::{ProofKeys, ProofOfPossession, ReplayGuard, Revocations, VerdictCache, Verified};
+use crate::authn::{ProofKeys, ProofOfPossession, ReplayGuard, Revocations, VerdictCache, Verified, Workshop};
 use crate::limit::LimitMemory;
 use crate::observe::Observer;
 use crate::request::{CanonicalPath, Facts, Host};
@@ -47,6 +47,8 @@ pub struct Recollection {
     pub proof_keys: ProofKeys,
     /// How often clients came, and who is locked out.
     pub limits: LimitMemory,
+    /// Who does the cryptography that takes long.
+    pub workshop: Arc<dyn Workshop>,
 }
 
 /// The memory a decision may use.
@@ -121,9 +123,9 @@ async fn proven(
 ) -> Result<(Verified, ProofOfPossession), Reason> {
     let credential = course.credential()?; // exactly one: two could be read differently behind us
     course.rate_by_token(policy, &credential)?; // needs no crypto, so it comes before
-    let opened = course.open(guard, &credential)?; // shape and header before crypto, crypto before claims
+    let opened = course.open(guard, &credential).await?; // shape and header before crypto, crypto before claims
     let token = course.judge(opened)?; // times and audience, on every use
-    let possession = course.binding(guard, &credential, &token, host, path)?; // a bound token without its key is stolen
+    let possession = course.binding(guard, &credential, &token, host, path).await?; // a bound token without its key is stolen
     course.revocation(guard, &token)?; // on every use, or a cached verdict would outlive the log-out
     course.authorize(guard, &token, host, path, parameters)?;
     course.step_up(guard, &token)?; // after scopes: no user logs in again for what stays forbidden

@@ -5,6 +5,7 @@ use crate::authn::DpopNonces;
 use crate::identity::{Firewall, IdentityPlan};
 use crate::issuer::Registry;
 use crate::route::{RouteId, RouteTable};
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -29,6 +30,18 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
+    /// Goes on counting what is under way on the routes of `before`, by their names.
+    pub fn succeed(&self, before: &Self) {
+        let cap = |policy: &'_ RoutePolicy| policy.edge.limits.in_flight.clone();
+        let before: HashMap<&str, _> =
+            before.policies.iter().filter_map(|policy| Some((&*policy.name, cap(policy)?))).collect();
+        for policy in &self.policies {
+            if let (Some(cap), Some(before)) = (&policy.edge.limits.in_flight, before.get(&*policy.name)) {
+                cap.succeed(before);
+            }
+        }
+    }
+
     /// The policy of `route`. Ids come from the same generation, so it is there; a foreign id finds nothing.
     #[must_use]
     pub fn policy(&self, route: RouteId) -> Option<&RoutePolicy> {

@@ -84,8 +84,9 @@ impl Firewall {
     #[must_use]
     pub fn new<'a>(headers: impl IntoIterator<Item = &'a str>, patterns: impl IntoIterator<Item = &'a str>) -> Self {
         let mut firewall = Self::default();
-        OVERRIDES.iter().chain(&["x-real-ip", HTTPOXY]).for_each(|name| firewall.names.add(name));
-        headers.into_iter().for_each(|name| firewall.names.add(name));
+        for name in OVERRIDES.into_iter().chain(["x-real-ip", HTTPOXY]).chain(headers) {
+            firewall.names.add(name);
+        }
         for pattern in patterns {
             match pattern.strip_suffix('*') {
                 Some(prefix) => firewall.prefixes.push(fold(prefix).into_owned()),
@@ -164,7 +165,9 @@ mod tests {
         let mut names = Names::default();
         assert!(!names.contains("") && !names.may_contain(""));
         let long = ["x".repeat(63), "X".repeat(64), "x".repeat(200)];
-        long.iter().for_each(|name| names.add(name));
+        for name in &long {
+            names.add(name);
+        }
         names.add("X_Tenant");
         assert!(long.iter().all(|name| names.may_contain(name) && names.contains(&fold(name))));
         assert!(names.contains("x-tenant") && !names.contains("x-tenans") && !names.contains("x-tenant-"));

@@ -1,10 +1,9 @@
 //! The headers that tell an upstream who the caller is, made from verified claims.
 
-use crate::jose::Claims;
+use crate::jose::{Claims, Json};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::{HeaderName, HeaderValue};
-use serde_json::Value;
 use std::fmt::Write as _;
 
 /// How a claim with several values becomes header text.
@@ -100,12 +99,12 @@ impl HeaderRule {
     }
 
     /// The header values for one claim; `None` where it can't be written.
-    fn texts(&self, value: &Value) -> Option<Vec<String>> {
+    fn texts(&self, value: Json<'_>) -> Option<Vec<String>> {
         if value.is_null() {
             return Some(Vec::new());
         }
         match self.format {
-            Format::Json => Some(vec![self.encode(&ascii_json(value))?]),
+            Format::Json => Some(vec![self.encode(&ascii_json(value)?)?]),
             Format::Comma => self.list(value).map(|parts| if parts.is_empty() { parts } else { vec![parts.join(",")] }),
             Format::Repeat => self.list(value),
         }
@@ -113,23 +112,23 @@ impl HeaderRule {
 
     /// The parts of a list. Fields of one name are one list to whoever joins them (RFC 9110 §5.3), so a comma within a
     /// part would make two of it under either format.
-    fn list(&self, value: &Value) -> Option<Vec<String>> {
+    fn list(&self, value: Json<'_>) -> Option<Vec<String>> {
         self.parts(value).filter(|parts| !parts.iter().any(|part| part.contains(',')))
     }
 
     /// The scalar, or each scalar of an array, as encoded text.
-    fn parts(&self, value: &Value) -> Option<Vec<String>> {
+    fn parts(&self, value: Json<'_>) -> Option<Vec<String>> {
         match value {
-            Value::Array(items) => items.iter().map(|item| self.scalar(item)).collect(),
+            Json::Array(items) => items.map(|item| self.scalar(item)).collect(),
             single => Some(vec![self.scalar(single)?]),
         }
     }
 
-    fn scalar(&self, value: &Value) -> Option<String> {
+    fn scalar(&self, value: Json<'_>) -> Option<String> {
         let text = match value {
-            Value::String(text) => text.clone(),
-            Value::Number(number) => number.to_string(),
-            Value::Bool(truth) => truth.to_string(),
+            Json::Text(text) => text.to_owned(),
+            Json::Number(number) => number.to_string(),
+            Json::Bool(truth) => truth.to_string(),
             _ => return None,
         };
         // An empty element is as good as none to most readers, and a way to shift the others.
@@ -168,9 +167,9 @@ fn percent(text: &str) -> String {
 }
 
 /// JSON in ASCII: other characters as `\u` escapes, which every JSON reader undoes.
-fn ascii_json(value: &Value) -> String {
+fn ascii_json(value: Json<'_>) -> Option<String> {
     let mut ascii = String::new();
-    for unit in value.to_string().encode_utf16() {
+    for unit in serde_json::to_string(&value).ok()?.encode_utf16() {
         match u8::try_from(unit) {
             Ok(byte) if byte.is_ascii() && byte != 0x7f => ascii.push(char::from(byte)),
             _ => {
@@ -178,7 +177,7 @@ fn ascii_json(value: &Value) -> String {
             }
         }
     }
-    ascii
+    Some(ascii)
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use crate::jose::JoseHeader;
 use std::sync::Arc;
 
 /// All issuers of one generation of the configuration.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Registry {
     profiles: Vec<Arc<IssuerProfile>>,
 }

@@ -136,6 +136,12 @@ impl SigningAlgorithm {
         matches!(self, Self::RS256 | Self::RS384 | Self::RS512 | Self::PS256 | Self::PS384 | Self::PS512)
     }
 
+    /// Whether it computes on P-384 or P-521, where it takes a multiple of what it takes on P-256.
+    #[must_use]
+    pub const fn is_on_large_curve(self) -> bool {
+        matches!(self, Self::ES384 | Self::ES512)
+    }
+
     /// The exact signature length in bytes; `None` for RSA, where it is the length of the modulus.
     #[must_use]
     pub const fn signature_len(self) -> Option<usize> {

@@ -59,6 +59,17 @@ impl DecryptionKey {
         self.kid.as_deref()
     }
 
+    /// Whether opening a token with it takes so long that other requests should not wait for it: a third of a
+    /// millisecond with RSA, more on the larger curves.
+    #[must_use]
+    pub fn is_heavy(&self) -> bool {
+        match &self.material {
+            Material::Rsa { .. } => true,
+            Material::Ec { curve, .. } => *curve != Curve::P256,
+            Material::X25519(_) | Material::Oct(_) => false,
+        }
+    }
+
     /// Whether type, length and `alg` of the key allow these algorithms. With `dir` the key may name the content
     /// encryption instead (as in RFC 7520 §5.6).
     #[must_use]

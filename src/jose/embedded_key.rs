@@ -36,6 +36,13 @@ impl EmbeddedKey {
         self.alg
     }
 
+    /// Whether importing it and verifying with it takes so long that other requests should not wait for it.
+    #[must_use]
+    pub fn is_heavy(&self) -> bool {
+        let modulus = self.members.get("n").and_then(Value::as_str).map_or(0, |n| n.len() / 4 * 3);
+        self.alg.is_on_large_curve() || modulus > super::verification_key::LIGHT_MODULUS
+    }
+
     /// The RFC 7638 thumbprint with SHA-256, of the members as they are spelled. Two spellings of one key have two
     /// thumbprints, and the one with the thumbprint of a sound key is that very key.
     #[must_use]

@@ -1,12 +1,13 @@
 //! How many requests of one route may be under way at once.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 /// A cap on requests under way.
 #[derive(Clone, Debug)]
 pub struct InFlight {
-    under_way: Arc<AtomicUsize>,
+    /// Set when it is first asked for: until then it can be that of the cap before.
+    under_way: Arc<OnceLock<Arc<AtomicUsize>>>,
     at_most: usize,
 }
 
@@ -21,18 +22,28 @@ impl InFlight {
         Self { under_way: Arc::default(), at_most }
     }
 
+    /// Counts on where `before` counts, whose requests are still under way. Without effect once a place was taken here.
+    pub fn succeed(&self, before: &Self) {
+        // Whoever was first has set it.
+        let _ = self.under_way.set(Arc::clone(before.counter()));
+    }
+
+    fn counter(&self) -> &Arc<AtomicUsize> {
+        self.under_way.get_or_init(Arc::default)
+    }
+
     /// A place, if one is free.
     #[must_use]
     pub fn enter(&self) -> Option<InFlightGuard> {
         let enter = |under_way: usize| (under_way < self.at_most).then_some(under_way + 1);
-        let entered = self.under_way.fetch_update(Ordering::AcqRel, Ordering::Acquire, enter);
-        entered.is_ok().then(|| InFlightGuard(Arc::clone(&self.under_way)))
+        let entered = self.counter().fetch_update(Ordering::AcqRel, Ordering::Acquire, enter);
+        entered.is_ok().then(|| InFlightGuard(Arc::clone(self.counter())))
     }
 
     /// True when no place is free at this moment.
     #[must_use]
     pub fn is_full(&self) -> bool {
-        self.under_way.load(Ordering::Acquire) >= self.at_most
+        self.counter().load(Ordering::Acquire) >= self.at_most
     }
 }
 
@@ -54,5 +65,17 @@ mod tests {
         drop(first);
         assert!(!cap.is_full());
         assert!(cap.enter().is_some());
+    }
+
+    #[test]
+    fn a_successor_counts_what_is_under_way_and_gives_its_places_back() {
+        let before = InFlight::new(2);
+        let held = before.enter();
+        let after = InFlight::new(1);
+        after.succeed(&before);
+        assert!(after.enter().is_none() && after.is_full());
+        drop(held);
+        let (one, other) = (after.enter(), before.enter());
+        assert!(one.is_some() && other.is_some() && before.is_full());
     }
 }

@@ -38,14 +38,15 @@
 //! | `store.redis.connections` | 1 | one carries some 100 000 claims a second, and every further one splits the batches |
 //! | `store.redis.replica_acks` | 0 | it costs each claim a wait for the replicas; write a majority of them where Sentinels or a cluster promote by themselves |
 //! | `server.verdict_cache` | 100 000 tokens, 256 MiB | what is remembered is the cryptography alone; time, audience, binding, revocation and replay are judged on every use |
-//! | `limits.rate`, `limits.failures`, `limits.body`, `in_flight` | none | what is too much only the operator of the upstream knows |
+//! | the queue of RSA, P-384 and P-521 work | 128 for each of `server.threads` | some 40 ms of RSA-2048: who would wait longer than that had better come again |
+//! | `limits.rate`, `limits.failures`, `limits.body`, `in_flight` | none | what is too much only the operator of the upstream knows; what is under way over a reload goes on counting |
 //! | a rate whose store does not answer | counted in this process | exact for each replica is better than no limit, and than refusing everybody |
 //! | `cors` | none: what the upstream says passes | nobody's pages may read more than they could without us |
 //! | `cors.credentials` | false | cookies across origins are asked for by name, and never for any origin |
 //! | `cors.max_age` | 10 m | browsers ask again soon after a change |
 //! | `listeners[].trusted_proxies` | none | a header says where a request comes from only if its sender is known |
 //! | `server.header_timeout` | 10 s | for the handshake, the preface of HTTP/2, and each head as a whole |
-//! | `server.idle_timeout` | 60 s | between two requests, and for each pause in a body or in reading an answer |
+//! | `server.idle_timeout` | 60 s | between two requests, for each pause in a body, and for each in reading an answer, over both protocols. A body must also bring a kilobyte in each such span: what trickles holds a place for nothing. WebSockets and calls of gRPC send when they like. A request that is cut gets no answer, and stands in the log with status 0 |
 //! | `server.max_header` | 32 KiB | and 8 KiB for the request line, 100 fields |
 //! | `server.max_connections`, `max_connections_per_client` | 10 000, 1000 | one client (IPv6: /64) can't take all places; a trusted proxy is no client |
 //! | `admin.address` | loopback | the admin listener tells what the public must not know |

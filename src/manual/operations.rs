@@ -109,7 +109,8 @@
 //! **Client certificates.** `crl` must hold a current list of every authority that issues certificates: where it is
 //! missing or out of date, every certificate of that authority is refused. Where every authority's own issuer stands in
 //! `ca` and has its list there too (a root is its own issuer), authorities between are looked up as well; `check` names
-//! what lacks. A connection that stands keeps its certificate only as long as a handshake would accept it.
+//! what lacks. A connection that stands keeps its certificate only as long as a handshake would accept it; with `mode:
+//! required` the connection itself ends with the next request, unanswered, and is counted as `result="refused"`.
 //!
 //! **From report to enforce.** Put a new route, or a new condition on an old one, into `mode: report`. Whoever comes goes
 //! on, without identity headers and with the token dropped (write `token: keep` if the upstream still checks it itself).

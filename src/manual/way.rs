@@ -21,7 +21,8 @@
 //!    The rate by subject follows when the subject is proven; the place under `in_flight` is taken last but one.
 //! 6. **Credential.** Exactly one, or 400.
 //! 7. **Token.** [`authn::token`](crate::authn::token): size, form, issuer, JOSE header, all before any crypto; then
-//!    decryption and signature; then the claims' times and audience.
+//!    decryption and signature; then the claims' times and audience. What takes long – RSA private keys, P-384, P-521 –
+//!    is done in a pool of its own ([`Workshop`](crate::authn::Workshop)); without room there it is `overloaded`.
 //! 8. **Binding.** [`authn::binding`](crate::authn::binding): whoever presents the token must hold every key its `cnf`
 //!    names – a DPoP proof for this request, the client certificate of this connection – and a member that is unknown
 //!    refuses it.

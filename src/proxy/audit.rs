@@ -6,7 +6,7 @@ use crate::authn::NotReplayed;
 use crate::clock::UnixTime;
 use crate::decision::{Denial, Permit, Reason, Snapshot, Trace};
 use crate::issuer::IssuerId;
-use crate::jose::Claims;
+use crate::jose::{Claims, Json};
 use crate::telemetry::{AuditRecord, Outcome};
 use http::request::Parts;
 use std::net::{IpAddr, Ipv4Addr};
@@ -87,7 +87,7 @@ fn about<'a>(
     AuditRecord {
         issuer: snapshot.issuer_name(issuer),
         subject: claims.and_then(Claims::subject),
-        token_id: token_id.and_then(serde_json::Value::as_str),
+        token_id: token_id.and_then(Json::as_str),
         ..base
     }
 }

@@ -4,6 +4,7 @@ use super::generation::Generation;
 use super::ingress::Arrival;
 use super::lifeline::Lifeline;
 use super::tunnel::Tunnel;
+use super::upload::Upload;
 use crate::authn::replay::NotReplayed;
 use crate::clock::{Stopwatch, UnixTime};
 use crate::decision::{Denial, Endpoint, Permit, Reason};
@@ -32,6 +33,8 @@ pub struct Context {
     pub(super) lifeline: Option<Arc<Lifeline>>,
     /// What it may turn into.
     pub(super) tunnel: Option<Tunnel>,
+    /// What its record needs when its guard ends it for want of its body.
+    pub(super) upload: Option<Upload>,
     _in_flight: Counted,
 }
 
@@ -93,6 +96,7 @@ impl Context {
             attempt: None,
             lifeline: None,
             tunnel: None,
+            upload: None,
             _in_flight: in_flight.count(),
         }
     }

@@ -7,6 +7,7 @@
 use super::arrivals::peer_of;
 use super::hasty::{Hasty, PREFACE};
 use super::places::Places;
+use super::vouched::Vouched;
 use super::watched::Watched;
 use super::{Shared, record, request_id, respond};
 use crate::clock::Stopwatch;
@@ -91,6 +92,10 @@ impl<A> Door<A> {
         handshake.or(self.plain)
     }
 
+    fn vouched(&self, stream: &Stream) -> Option<Vouched> {
+        Vouched::of(stream, &self.shared.clock, &self.shared.metrics)
+    }
+
     /// Waits for the next head: for its first byte at most `patience`, for the rest the time of a header.
     async fn head(&self, stream: &mut Stream, buffer: &mut BytesMut, patience: Duration) -> Head {
         if !matches!(timeout(patience, stream.read_buf(buffer)).await, Ok(Ok(1..))) {
@@ -150,6 +155,7 @@ impl<A: HttpServerApp + Send + Sync + 'static> Door<A> {
     /// Serves HTTP/1 on `stream`, request by request.
     async fn serve(&self, mut stream: Stream, shutdown: &ShutdownWatch) {
         let mut settings: Option<HttpPersistentSettings> = None;
+        let vouched = self.vouched(&stream);
         loop {
             let patience = match settings {
                 None => self.shared.settings.header_timeout,
@@ -161,6 +167,9 @@ impl<A: HttpServerApp + Send + Sync + 'static> Door<A> {
                 Head::Faulty(fault) => return self.refuse(stream, &buffer, fault, Stopwatch::start()).await,
                 Head::Gone => return,
             };
+            if vouched.as_ref().is_some_and(Vouched::is_over) {
+                return;
+            }
             if body == Body::Chunked {
                 let mut chunks = Chunks::new(self.limits);
                 if chunks.read(&buffer[end..]).is_err() {
@@ -201,8 +210,8 @@ impl<A: HttpServerApp + Send + Sync + 'static> ServerApp for Door<A> {
         }
         let _open = self.listener(&stream).and_then(|listener| self.open.get(listener)).map(Open::new);
         if matches!(stream.selected_alpn_proto(), Some(ALPN::H2)) {
-            let hasty = Hasty::new(PREFACE, self.shared.settings.header_timeout);
-            return ServerApp::process_new(&self.app, Box::new(Watched::new(stream, hasty)), shutdown).await;
+            let watch = (Hasty::new(PREFACE, self.shared.settings.header_timeout), self.vouched(&stream));
+            return ServerApp::process_new(&self.app, Box::new(Watched::new(stream, watch)), shutdown).await;
         }
         self.serve(stream, shutdown).await;
         None

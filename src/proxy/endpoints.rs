@@ -85,8 +85,9 @@ impl Gateway {
     async fn log_out(&self, form: &[u8], context: &Context) -> StatusCode {
         let Ok(Some(token)) = parameter(form, "logout_token") else { return StatusCode::BAD_REQUEST };
         let (shared, snapshot) = (&self.shared, &context.generation.snapshot);
-        let (list, store) = (&shared.memory.revocations, &**shared.memory.replay.store());
-        match log_out(&snapshot.issuers, list, store, &token, context.time, &*shared.metrics).await {
+        let list = &shared.memory.revocations;
+        let helpers = (&**shared.memory.replay.store(), &*shared.memory.workshop);
+        match log_out(&snapshot.issuers, list, helpers, &token, context.time, &*shared.metrics).await {
             Ok((issuer, made)) => {
                 let (issuer, by) = (snapshot.issuer_name(Some(issuer)), made.kind.name());
                 info!("revocations: {} by {by}, log-out notice of issuer {issuer}", made.id);
@@ -95,6 +96,10 @@ impl Gateway {
             Err(LogoutRefusal::NotKept(NotKept::NoPlace)) => {
                 warn!("log-out notice refused: the embedded store has no `store.revocations_file`");
                 StatusCode::BAD_REQUEST
+            }
+            Err(refusal @ LogoutRefusal::NotVerified(_)) => {
+                warn!("log-out notice refused: {refusal}");
+                StatusCode::SERVICE_UNAVAILABLE
             }
             Err(refusal) => {
                 info!("log-out notice refused: {refusal}");

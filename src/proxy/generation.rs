@@ -27,7 +27,9 @@ impl Generation {
     pub fn new(snapshot: Snapshot, upstreams: Arc<Upstreams>, metrics: &Metrics) -> Self {
         let mut identity_headers = Names::default();
         let headers = snapshot.identities.iter().flat_map(|plan| &plan.headers);
-        headers.for_each(|rule| identity_headers.add(&rule.name));
+        for rule in headers {
+            identity_headers.add(&rule.name);
+        }
         Self {
             meters: snapshot.policies.iter().map(|policy| metrics.route(&policy.name)).collect(),
             unrouted: metrics.route("none"),

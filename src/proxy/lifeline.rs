@@ -15,10 +15,14 @@ tokio::task_local! {
 /// Answers how much longer a request may live, or at least until it is to be asked again; `None` ends it.
 pub(super) type Term = Box<dyn Fn() -> Option<Duration> + Send>;
 
+/// The least a body must bring within each span of the time it has: less is a client that holds a place.
+const LEAST: usize = 1024;
+
 /// What one request and its guard share.
 #[derive(Default)]
 pub(super) struct Lifeline {
     term: Mutex<Option<Term>>,
+    body: Mutex<Option<Body>>,
     changed: Notify,
 }
 
@@ -52,18 +56,67 @@ impl Lifeline {
         self.term.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Lets the request live only while its body comes: it may stand still for `patience`, and not trickle.
+    pub(super) fn await_body(&self, patience: Duration) {
+        let now = Stopwatch::start();
+        *self.body() = Some(Body { patience, last: now, span: now, received: 0 });
+        self.changed.notify_one();
+    }
+
+    /// So many bytes of the body have come; with the `end` none is awaited any more.
+    pub(super) fn body_went_on(&self, bytes: usize, end: bool) {
+        let mut body = self.body();
+        match &mut *body {
+            Some(_) if end => *body = None,
+            Some(body) if bytes > 0 => {
+                body.last = Stopwatch::start();
+                body.received = body.received.saturating_add(bytes);
+            }
+            _ => {}
+        }
+    }
+
+    fn body(&self) -> MutexGuard<'_, Option<Body>> {
+        self.body.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// How long to wait before asking again: for ever where nothing limits the request.
     fn ask(&self) -> Option<Wait> {
-        match &*self.term() {
-            None => Some(Wait::Forever),
-            Some(term) => term().map(Wait::For),
-        }
+        let body = self.body().as_mut().map_or(Some(Wait::Forever), |body| body.left().map(Wait::For))?;
+        let term = self.term();
+        let term = term.as_ref().map_or(Some(Wait::Forever), |term| term().map(Wait::For))?;
+        Some(term.min(body))
     }
 }
 
+/// The shorter one is the smaller one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Wait {
-    Forever,
     For(Duration),
+    Forever,
+}
+
+/// A body that is awaited.
+struct Body {
+    /// How long it may stand still.
+    patience: Duration,
+    last: Stopwatch,
+    /// Since when `received` counts.
+    span: Stopwatch,
+    received: usize,
+}
+
+impl Body {
+    fn left(&mut self) -> Option<Duration> {
+        if self.span.elapsed() >= self.patience {
+            if self.received < LEAST {
+                return None;
+            }
+            (self.span, self.received) = (Stopwatch::start(), 0);
+        }
+        let still = self.patience.saturating_sub(self.last.elapsed());
+        Some(still.min(self.patience.saturating_sub(self.span.elapsed()))).filter(|left| !left.is_zero())
+    }
 }
 
 /// Runs `work` under `lifeline`; `None` when it was ended.
@@ -129,6 +182,32 @@ mod tests {
             std::future::pending::<()>().await;
         };
         assert_eq!(guard(&lifeline, work).await, None);
+    }
+
+    #[tokio::test]
+    async fn work_whose_body_stands_still_is_ended() {
+        let lifeline = Arc::new(Lifeline::default());
+        lifeline.await_body(Duration::from_millis(1));
+        assert_eq!(guard(&lifeline, std::future::pending::<()>()).await, None);
+    }
+
+    #[tokio::test]
+    async fn work_whose_body_trickles_is_ended_and_one_whose_body_came_is_not() {
+        let lifeline = Arc::new(Lifeline::default());
+        lifeline.await_body(Duration::from_millis(20));
+        let trickle = async {
+            loop {
+                Lifeline::of_this_task().unwrap().body_went_on(1, false);
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        assert_eq!(guard::<()>(&lifeline, trickle).await, None);
+        lifeline.await_body(Duration::from_millis(20));
+        let whole = async {
+            Lifeline::of_this_task().unwrap().body_went_on(1, true);
+            tokio::time::sleep(Duration::from_millis(60)).await;
+        };
+        assert_eq!(guard(&lifeline, whole).await, Some(()));
     }
 
     #[tokio::test]

@@ -9,6 +9,7 @@ use super::{Gateway, ListenerKind, ListenerSettings, Shared};
 use crate::telemetry::Metrics;
 use crate::tls::{self, OnHandshake, SharedTerms, TlsSetupError};
 use pingora::apps::HttpServerOptions;
+use pingora::listeners::{L4BufferSettings, ListenerConfig};
 use pingora::protocols::http::v2::server::default_h2_options;
 use pingora::proxy::{HttpProxy, http_proxy};
 use pingora::server::configuration::ServerConf;
@@ -20,6 +21,10 @@ use std::sync::Arc;
 const MAX_ATTEMPTS: usize = 32;
 /// Idle connections to upstreams that are kept, for each thread.
 const IDLE_UPSTREAM_CONNECTIONS: usize = 256;
+
+/// What each client connection holds for its reads and writes as long as it lives. The engine's own 64 KiB would be half
+/// of what an idle one costs; most requests fit into this, and a record of TLS that does not is read past it.
+const BUFFERS: L4BufferSettings = L4BufferSettings { read: Some(8 * 1024), write: None };
 
 /// How many client connections are open, those in their handshake too.
 pub struct Connections(Arc<Places>);
@@ -59,14 +64,14 @@ pub fn services(listeners: &[ListenerSettings], shared: &Arc<Shared>) -> Result<
             ListenerKind::Tls(settings) => {
                 let (engine, terms) =
                     tls::handshake::listener(index, settings, listener.http2, Arc::clone(&on_handshake))?;
-                gateway.add_tls_with_settings(&address, None, engine);
+                gateway.add_listener(ListenerConfig::tcp(address).l4_buffer(BUFFERS).tls(engine));
                 listening.terms.push((Arc::clone(&listener.name), terms));
             }
             ListenerKind::Redirect { to } => {
                 let redirector = Redirector::new(Arc::clone(shared), *to);
                 let door = Door::new(redirector, shared, &places, Some(index));
                 let mut service = Service::new(format!("redirect {}", listener.name), door);
-                service.add_tcp(&address);
+                service.add_listener(ListenerConfig::tcp(address).l4_buffer(BUFFERS));
                 listening.services.push(Box::new(service));
             }
         }

@@ -30,6 +30,8 @@ mod retry;
 pub mod settings;
 pub mod trust;
 mod tunnel;
+mod upload;
+mod vouched;
 mod watched;
 
 pub use context::{Context, InFlight};
@@ -307,6 +309,7 @@ impl ProxyHttp for Gateway {
         egress::prepare(session.req_header(), upstream_request, context)?;
         context.sending();
         tunnel::sent(context);
+        upload::expect(session.as_downstream_mut(), context, &self.shared);
         Ok(())
     }
 
@@ -315,9 +318,10 @@ impl ProxyHttp for Gateway {
         &self,
         _: &mut Session,
         body: &mut Option<Bytes>,
-        _: bool,
+        end: bool,
         context: &mut Box<Context>,
     ) -> Result<()> {
+        upload::went_on(context, body.as_ref().map_or(0, Bytes::len), end);
         if context.is_too_large(body.as_ref().map_or(0, Bytes::len)) {
             return Err(Error::new(failure::BODY_TOO_LARGE).into_down());
         }

@@ -2,7 +2,6 @@
 
 use super::context::{Attempt, Context};
 use super::door::MAX_LINE;
-use super::tunnel::Tunnel;
 use super::{Gateway, Judged, Shared, audit, failure};
 use crate::decision::{Denial, Reason};
 use crate::request::RequestId;
@@ -89,16 +88,26 @@ impl Gateway {
         let request = session.req_header();
         let status = session.response_written().map(|response| response.status);
         finish(context, &self.shared.metrics, (request.method.as_str(), request.uri.path()), status);
+        context.upload = None;
         if let Some(tunnel) = &mut context.tunnel {
             tunnel.recorded = true;
         }
     }
 }
 
-/// Counts and logs a request that its guard has ended.
-pub(super) fn cut(context: &Context, tunnel: &Tunnel, metrics: &Metrics) {
-    let status = StatusCode::from_u16(tunnel.status).ok();
-    finish(context, metrics, (&tunnel.method, &tunnel.path), status);
+impl Drop for Context {
+    /// Counts and logs a request that its guard has ended: it comes by no other place.
+    fn drop(&mut self) {
+        let upload = self.upload.take();
+        if let Some(tunnel) = self.tunnel.take() {
+            if !tunnel.recorded {
+                let status = StatusCode::from_u16(tunnel.status).ok();
+                finish(self, tunnel.metrics(), (&tunnel.method, &tunnel.path), status);
+            }
+        } else if let Some(upload) = upload {
+            finish(self, &upload.metrics, (&upload.method, &upload.path), None);
+        }
+    }
 }
 
 fn finish(context: &Context, metrics: &Metrics, (method, path): (&str, &str), status: Option<StatusCode>) {

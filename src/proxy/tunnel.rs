@@ -3,11 +3,12 @@
 //! A token opens them, so they end with it, unless the route says otherwise, and when it is revoked.
 
 use super::context::{Context, Verdict};
-use super::{Shared, grpc, record};
+use super::{Shared, grpc};
 use crate::authn::{RevocationPolicy, Revocations, Verified};
 use crate::clock::{Stopwatch, UnixTime};
 use crate::decision::Access;
 use crate::issuer::IssuerProfile;
+use crate::telemetry::Metrics;
 use crate::upstream::Protocol;
 use http::{StatusCode, header};
 use pingora::http::{RequestHeader, ResponseHeader};
@@ -78,6 +79,16 @@ impl Tunnel {
     /// True when bytes go both ways without end, so that what the client sends is no body.
     pub(super) fn is_upgrade(&self) -> bool {
         self.kind == Kind::WebSocket
+    }
+
+    /// Where it is counted.
+    pub(super) fn metrics(&self) -> &Metrics {
+        &self.shared.metrics
+    }
+
+    /// True where the client may send for as long as it likes, and when it likes.
+    pub(super) fn streams_up(&self) -> bool {
+        matches!(self.kind, Kind::WebSocket | Kind::Grpc)
     }
 }
 
@@ -162,6 +173,13 @@ pub(super) fn sent(context: &Context) {
         // The answer to a call may begin when the client has sent everything, which may be never.
         (Kind::Grpc, Some(hold)) => hang(context, Some(hold), None),
         _ => hang(context, None, Some(tunnel.patience)),
+    }
+}
+
+/// A part of the body has gone out: until the last one has, nobody waits for the answer.
+pub(super) fn body_went_on(context: &Context) {
+    if context.tunnel.as_ref().is_some_and(|tunnel| tunnel.kind == Kind::Events && tunnel.status == 0) {
+        sent(context);
     }
 }
 
@@ -250,15 +268,6 @@ impl Hold {
         let left = self.end.map_or(RECHECK, |end| end.since(now).min(RECHECK));
         let stands = !left.is_zero() && revocations.judge(&self.token, &self.profile, self.revocation, now).is_ok();
         stands.then_some(left)
-    }
-}
-
-impl Drop for Context {
-    /// A request that its guard ended comes by no other place.
-    fn drop(&mut self) {
-        if let Some(tunnel) = self.tunnel.take().filter(|tunnel| !tunnel.recorded) {
-            record::cut(self, &tunnel, &tunnel.shared.metrics);
-        }
     }
 }
 

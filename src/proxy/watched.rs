@@ -27,6 +27,28 @@ pub(super) trait Watch: Debug + Send + Sync + Unpin + 'static {
     fn after(&mut self, bytes: &[u8]) -> io::Result<()>;
 }
 
+/// A rule that does not hold everywhere.
+impl<W: Watch> Watch for Option<W> {
+    fn before(&mut self, context: &mut Context<'_>) -> io::Result<()> {
+        self.as_mut().map_or(Ok(()), |watch| watch.before(context))
+    }
+
+    fn after(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.as_mut().map_or(Ok(()), |watch| watch.after(bytes))
+    }
+}
+
+/// Both rules.
+impl<A: Watch, B: Watch> Watch for (A, B) {
+    fn before(&mut self, context: &mut Context<'_>) -> io::Result<()> {
+        self.0.before(context).and_then(|()| self.1.before(context))
+    }
+
+    fn after(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.0.after(bytes).and_then(|()| self.1.after(bytes))
+    }
+}
+
 /// A stream under `W`.
 #[derive(Debug)]
 pub(super) struct Watched<W> {

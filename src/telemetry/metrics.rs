@@ -124,6 +124,11 @@ impl Metrics {
         self.families.certificate_expiry.reset();
     }
 
+    /// Notes how much cryptography waits to be done.
+    pub fn crypto_queue(&self, waiting: usize) {
+        self.families.crypto_queue.with_label_values(&NONE).set(i64::try_from(waiting).unwrap_or(i64::MAX));
+    }
+
     /// Notes how many revocations hold, and how old the list is; `None`: it was never read.
     pub fn revocations(&self, count: usize, age: Option<Duration>) {
         self.families.revocations.with_label_values(&NONE).set(i64::try_from(count).unwrap_or(i64::MAX));

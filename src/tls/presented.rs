@@ -1,7 +1,7 @@
 //! A client's certificate while its connection lives on. The handshake has verified it once; since then it may have
 //! ended, or been revoked, and a connection can be kept busy for as long as its client likes.
 
-use super::client_certificates::ClientCertificates;
+use super::client_certificates::{ClientCertificateMode, ClientCertificates};
 use super::handshake::SharedTerms;
 use crate::clock::UnixTime;
 use openssl::asn1::{Asn1Time, Asn1TimeRef};
@@ -55,6 +55,18 @@ impl PresentedCertificate {
     #[must_use]
     pub fn digest(&self, now: UnixTime) -> Option<[u8; 32]> {
         (now < UnixTime::from_seconds(self.ends_at) && self.is_believed(now)).then_some(self.digest)
+    }
+
+    /// True once a handshake at this moment would fail for want of it: the connection would not be there.
+    #[must_use]
+    pub fn is_missed(&self, now: UnixTime) -> bool {
+        self.is_required() && self.digest(now).is_none()
+    }
+
+    /// True where no client may come without one.
+    #[must_use]
+    pub fn is_required(&self) -> bool {
+        self.terms.load().clients().is_some_and(|clients| clients.mode() == ClientCertificateMode::Required)
     }
 
     fn is_believed(&self, now: UnixTime) -> bool {

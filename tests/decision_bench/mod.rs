@@ -11,8 +11,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 use tollgate::authn::{
-    BindingRule, DpopNonces, DpopPolicy, OnLoss, ProofKeys, ReplayGuard, ReplayMode, RevocationPolicy, Revocations,
-    VerdictCache,
+    BindingRule, DpopNonces, DpopPolicy, OnLoss, OnTheSpot, ProofKeys, ReplayGuard, ReplayMode, RevocationPolicy,
+    Revocations, VerdictCache, Workshop,
 };
 use tollgate::clock::UnixTime;
 use tollgate::decision::{
@@ -199,6 +199,7 @@ impl Bench {
             revocations: Arc::new(Revocations::unkept()),
             proof_keys: ProofKeys::new(100),
             limits: LimitMemory::new(100),
+            workshop: Arc::new(OnTheSpot),
         };
         Self { snapshot, memory, observer: Counting::default(), down, signing_key, decryption_key }
     }
@@ -217,6 +218,18 @@ impl Bench {
         }
         let (algorithm, encryption) = (KeyAlgorithm::RsaOaep256, ContentEncryption::A256GCM);
         jose::sign::encrypt_compact(&header, plaintext, &self.decryption_key, algorithm, encryption).unwrap()
+    }
+
+    /// The same bench, whose dear cryptography is done by `workshop`.
+    #[must_use]
+    pub fn with_workshop(mut self, workshop: impl Workshop + 'static) -> Self {
+        self.memory.workshop = Arc::new(workshop);
+        self
+    }
+
+    pub fn denial(&self, token: &str) -> Denial {
+        let request = Put::new(&format!("Bearer {token}"));
+        self.judge(Memory::Live(&self.memory), PASSING_PATH, &request).unwrap_err()
     }
 
     pub fn ask(&self, token: &str) -> Result<Permit, Reason> {

@@ -5,8 +5,8 @@ use super::config_support::{CANARY, Workshop, load};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::Value;
 use tollgate::jose::{
-    Claims, Compact, DecryptionKeySet, JoseHeader, SigningAlgorithm, VerificationKey, VerificationKeySet, base64url,
-    header, shared_secret, split, split_proof,
+    Claims, Compact, DecryptionKeySet, JoseHeader, Json, SigningAlgorithm, VerificationKey, VerificationKeySet,
+    base64url, header, shared_secret, split, split_proof,
 };
 use tollgate::request::{Authority, CanonicalPath, credentials};
 
@@ -51,14 +51,14 @@ pub fn header(input: &[u8]) -> Seen {
 /// Claims that are read say the same when they are written and read again, and their times lie between 1970 and 9999.
 pub fn claims(input: &[u8]) -> Seen {
     let Ok(claims) = Claims::parse(input) else { return Refused };
-    let written = serde_json::to_vec(claims.as_map()).unwrap();
+    let written = serde_json::to_vec(&Json::Object(claims.members())).unwrap();
     assert!(Claims::parse(&written).is_ok_and(|again| again == claims));
     let times = [claims.expires_at(), claims.not_before(), claims.issued_at(), claims.authenticated_at()];
     assert!(times.into_iter().flatten().all(|time| (0..=253_402_300_799).contains(&time.as_seconds())));
     for name in ["iss", "sub", "jti", "sid", "azp", "client_id"] {
-        assert!(claims.get(name).is_none_or(Value::is_string), "{name}");
+        assert!(claims.get(name).is_none_or(|value| value.as_str().is_some()), "{name}");
     }
-    assert!(claims.audiences().iter().all(|audience| !audience.is_empty()));
+    assert!(claims.audiences().all(|audience| !audience.is_empty()));
     let _ = (claims.pointer("/a/0"), claims.lookup("/"), claims.footprint());
     Accepted
 }

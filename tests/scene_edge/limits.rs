@@ -177,3 +177,30 @@ fn a_full_route_is_overloaded_until_a_request_is_done() {
     release.send(()).unwrap();
     until("the place is free again", || (gateway.client().get("/x", Some(&token)).status == 200).then_some(()));
 }
+
+#[test]
+fn a_reload_forgets_no_request_under_way() {
+    let (entered, entries) = mpsc::channel();
+    let (release, gate) = mpsc::channel::<()>();
+    let (entered, gate) = (Mutex::new(entered), Mutex::new(gate));
+    let upstream = Upstream::start_with(move |_: &Recorded| {
+        entered.lock().unwrap().send(()).unwrap();
+        let _ = gate.lock().unwrap().recv();
+        Reply::json(200, &json!({}))
+    });
+    let (gateway, issuer, _upstream) = limited_before("in_flight: 1", upstream);
+    let token = issuer.token("alice");
+    thread::scope(|scope| {
+        let first = scope.spawn(|| gateway.client().get("/x", Some(&token)).status);
+        entries.recv().unwrap();
+        gateway.rewrite(|text| format!("{text}# another generation\n"));
+        assert_eq!(gateway.admin().reload()["outcome"], "applied");
+        assert_eq!(gateway.client().get("/x", Some(&token)).status, 503, "the first is still under way");
+        release.send(()).unwrap();
+        assert_eq!(first.join().unwrap(), 200);
+        release.send(()).unwrap();
+        until("the place is free again", || (gateway.client().get("/x", Some(&token)).status == 200).then_some(()));
+        // For those that came while it was being freed.
+        drop(release);
+    });
+}

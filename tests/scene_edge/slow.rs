@@ -19,7 +19,8 @@ fn scene() -> (Gateway, Upstream) {
     });
     let url = upstream.url();
     let gateway = Config::new()
-        .upstream_yaml(&format!("name: echo\nendpoints: [\"{url}\"]\ntimeouts: {{ read: 3s }}"))
+        // Longer than anything is watched here: what is cut, our own time-outs cut.
+        .upstream_yaml(&format!("name: echo\nendpoints: [\"{url}\"]\ntimeouts: {{ read: 2m, write: 2m }}"))
         .route("name: x\nmatch: { path: \"/x/{*rest}\" }\nupstream: echo\naccess: public")
         .block(
             "server: { threads: 2, runtime_dir: run, drain_delay: 0s, shutdown_grace: 1s, header_timeout: 2s, \
@@ -124,10 +125,12 @@ fn a_slow_client_is_cut_in_every_phase() {
         socket
     };
     let hello = hello();
+    let chunked = "POST /x/y HTTP/1.1\r\nHost: api.example.test\r\nTransfer-Encoding: chunked\r\n\r\n";
     let head = "POST /x/y HTTP/1.1\r\nHost: api.example.test\r\nContent-Length: 10\r\n\r\nhello";
     // POST /x/y as HPACK: three literals that name their fields by index, and one that is an index.
     let headers = b"\x83\x87\x04\x04/x/y\x01\x10api.example.test";
     let posted = [PREFACE, &[0, 0, u8::try_from(headers.len()).unwrap(), 1, 4, 0, 0, 0, 1], headers].concat();
+    let data = b"\0\0\x01\0\0\0\0\0\x01y";
     thread::scope(|scope| {
         scope.spawn(|| is_ended("no first message", told(b"")));
         scope.spawn(|| is_ended("half a first message", told(&hello[..hello.len() / 2])));
@@ -136,11 +139,17 @@ fn a_slow_client_is_cut_in_every_phase() {
         scope.spawn(|| is_ended("half a head", sent(gateway, "GET /x/y HTTP/1.1\r\nHos")));
         scope.spawn(|| drip("a head byte by byte", sent(gateway, "GET /x/y HTTP/1.1\r\nX: "), b"y"));
         scope.spawn(|| is_ended("half a body", sent(gateway, head)));
+        scope.spawn(|| is_ended("no body", sent(gateway, head.strip_suffix("hello").unwrap())));
+        scope.spawn(|| is_ended("half a chunk", sent(gateway, &format!("{chunked}a\r\nhello"))));
+        scope.spawn(|| drip("a body byte by byte", sent(gateway, &head.replace("10", "9999")), b"y"));
+        scope.spawn(|| drip("chunks of a byte each", sent(gateway, chunked), b"1\r\ny\r\n"));
         scope.spawn(|| is_ended("idle", sent(gateway, "GET /x/y HTTP/1.1\r\nHost: api.example.test\r\n\r\n")));
         scope.spawn(|| is_ended("no preface", h2(gateway, b"")));
         scope.spawn(|| is_ended("half a preface", h2(gateway, &PREFACE[..10])));
         scope.spawn(|| is_ended("idle over HTTP/2", h2(gateway, PREFACE)));
-        scope.spawn(|| is_ended("half a body over HTTP/2", h2(gateway, &posted)));
+        scope.spawn(|| is_ended("no body over HTTP/2", h2(gateway, &posted)));
+        scope.spawn(|| is_ended("half a body over HTTP/2", h2(gateway, &[&posted[..], data].concat())));
+        scope.spawn(|| drip("a body over HTTP/2 byte by byte", h2(gateway, &posted), data));
     });
 }
 
@@ -158,4 +167,31 @@ fn a_client_that_does_not_read_its_answer_is_cut() {
         read += more;
     }
     assert!(read < 64 << 20, "the answer was whole");
+}
+
+#[test]
+fn a_client_that_takes_its_time_and_goes_on_is_not_cut() {
+    let (gateway, upstream) = scene();
+    let mut stream = sent(&gateway, "POST /x/y HTTP/1.1\r\nHost: api.example.test\r\nContent-Length: 12000\r\n\r\n");
+    // Twice as long as a body may stand still.
+    for _ in 0..6 {
+        stream.write_all(&[b'y'; 2000]).unwrap();
+        thread::sleep(Duration::from_secs(1));
+    }
+    let mut buffer = [0; 64];
+    let read = stream.read(&mut buffer).unwrap();
+    assert!(buffer[..read].starts_with(b"HTTP/1.1 200 "), "{}", buffer[..read].escape_ascii());
+    assert_eq!(upstream.only().body.len(), 12000);
+    let log = until("it is logged", || Some(gateway.log()).filter(|log| log.contains("/x/y")));
+    assert!(log.contains("\"status\":200"), "{log}");
+}
+
+#[test]
+fn a_request_that_is_cut_is_counted_and_logged() {
+    let (gateway, _upstream) = scene();
+    let head = "POST /x/cut HTTP/1.1\r\nHost: api.example.test\r\nContent-Length: 10\r\n\r\nhello";
+    is_ended("half a body", sent(&gateway, head));
+    let log = until("it is logged", || Some(gateway.log()).filter(|log| log.contains("/x/cut")));
+    assert_eq!(log.matches("/x/cut").count(), 1, "{log}");
+    assert_eq!(gateway.admin().metrics().count("tollgate_requests_total", &[("route", "x")]), 1);
 }

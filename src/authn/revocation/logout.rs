@@ -1,6 +1,7 @@
 //! Carrying out a log-out notice: validated, counted once, and entered into the list.
 
 use super::{LogoutError, LogoutToken, NotKept, Revocations};
+use crate::authn::workshop::{self, NotDone, Workshop};
 use crate::clock::UnixTime;
 use crate::issuer::{IssuerId, Registry};
 use crate::observe::Observer;
@@ -15,6 +16,9 @@ pub enum LogoutRefusal {
     /// It was carried out before (§2.6 step 8).
     #[error("carried out before")]
     Repeated,
+    /// There is no room for the cryptography it takes. The provider may send the notice again.
+    #[error(transparent)]
+    NotVerified(#[from] NotDone),
     /// The revocation could not be kept. The provider may send the notice again.
     #[error(transparent)]
     NotKept(#[from] NotKept),
@@ -27,12 +31,15 @@ pub enum LogoutRefusal {
 pub async fn log_out(
     registry: &Registry,
     revocations: &Revocations,
-    store: &dyn Store,
+    (store, workshop): (&dyn Store, &dyn Workshop),
     token: &str,
     now: UnixTime,
     observer: &dyn Observer,
 ) -> Result<(IssuerId, Revocation), LogoutRefusal> {
-    let notice = LogoutToken::verify(registry, token, now, observer)?;
+    let (registry, token) = (registry.clone(), token.to_owned());
+    // Notices are rare, and which of them is dear is told by the keys alone: all are verified in the workshop.
+    let verify = move |observer: &dyn Observer| LogoutToken::verify(&registry, &token, now, observer);
+    let notice = workshop::ask(workshop, observer, verify).await??;
     if !revocations.is_kept() {
         return Err(NotKept::NoPlace.into());
     }
@@ -55,6 +62,7 @@ mod tests {
     use super::super::logout_token::tests::{NOW, Provider, notice};
     use super::super::tests::{at, block_on};
     use super::*;
+    use crate::authn::OnTheSpot;
     use crate::observe::Silent;
     use crate::store::{Change, EmbeddedStore, Mark, Page, RevocationStore, StoreError, Watched};
     use async_trait::async_trait;
@@ -104,7 +112,8 @@ mod tests {
         fn send(&self, list: &Revocations) -> Result<(), LogoutRefusal> {
             let token = self.provider.sign(&self.provider.header(), &notice());
             let registry = &self.provider.registry;
-            block_on(log_out(registry, list, &self.store, &token, at(NOW), &Silent)).map(|_| ())
+            let helpers = (&self.store as &dyn Store, &OnTheSpot as &dyn Workshop);
+            block_on(log_out(registry, list, helpers, &token, at(NOW), &Silent)).map(|_| ())
         }
     }
 

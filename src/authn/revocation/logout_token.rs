@@ -7,7 +7,7 @@
 use super::super::token::{self, TokenError};
 use crate::clock::UnixTime;
 use crate::issuer::{AcceptedTypes, Form, IssuerId, IssuerProfile, Registry};
-use crate::jose::Claims;
+use crate::jose::{Claims, Json};
 use crate::observe::Observer;
 use crate::store::{Nonce, NonceKey, Revocation, RevocationId, Target};
 use std::fmt;
@@ -89,7 +89,7 @@ impl LogoutToken {
         now: UnixTime,
     ) -> Result<Self, LogoutError> {
         let leeway = profile.contract.leeway;
-        if !claims.audiences().iter().any(|audience| profile.audiences.contains(audience)) {
+        if !claims.audiences().any(|audience| profile.audiences.iter().any(|own| own == audience)) {
             return Err(LogoutError::Audience);
         }
         let issued_at = claims.issued_at().ok_or(LogoutError::Claim("iat"))?;
@@ -105,7 +105,7 @@ impl LogoutToken {
             return Err(LogoutError::Nonce);
         }
         let event = claims.get("events").and_then(|events| events.as_object()?.get(EVENT));
-        if !event.is_some_and(serde_json::Value::is_object) {
+        if event.and_then(Json::as_object).is_none() {
             return Err(LogoutError::Claim("events"));
         }
         let id = text(claims, "jti")?.ok_or(LogoutError::Claim("jti"))?.to_owned();

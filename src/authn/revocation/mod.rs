@@ -22,7 +22,7 @@ use super::replay::ReplayMode;
 use super::token::Verified;
 use crate::clock::UnixTime;
 use crate::issuer::IssuerProfile;
-use crate::jose::Claims;
+use crate::jose::{Claims, Json};
 use crate::store::{
     Change, IssuerTag, Revocation, RevocationId, RevocationKey, RevocationKind, RevocationStore, StoreError,
 };
@@ -289,7 +289,7 @@ impl fmt::Debug for Revocations {
 /// What a token says of itself where a revocation of `kind` looks.
 fn named<'c>(kind: RevocationKind, claims: &'c Claims, id_claim: &str) -> [Option<&'c str>; 2] {
     match kind {
-        RevocationKind::Token => [claims.lookup(id_claim).and_then(serde_json::Value::as_str), None],
+        RevocationKind::Token => [claims.lookup(id_claim).and_then(Json::as_str), None],
         RevocationKind::Session => [claims.text("sid"), None],
         // Who the client is stands in one of two claims, or in both.
         RevocationKind::Client => [claims.text("client_id"), claims.text("azp")],
@@ -311,16 +311,7 @@ mod tests {
         UnixTime::from_seconds(seconds)
     }
 
-    /// Everything these tests await answers at once.
-    pub(super) fn block_on<F: Future>(future: F) -> F::Output {
-        let mut future = std::pin::pin!(future);
-        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
-        loop {
-            if let std::task::Poll::Ready(output) = future.as_mut().poll(&mut context) {
-                return output;
-            }
-        }
-    }
+    pub(super) use crate::authn::workshop::tests::block_on;
 
     pub(super) fn revocation(id: u128) -> Revocation {
         named_revocation(id, Target::Token(&id.to_string()))

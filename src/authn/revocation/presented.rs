@@ -3,6 +3,7 @@
 use super::super::token::{self, TokenError};
 use crate::clock::UnixTime;
 use crate::issuer::Registry;
+use crate::jose::Json;
 use crate::observe::Observer;
 use crate::store::{Revocation, RevocationId, Target};
 
@@ -39,7 +40,7 @@ pub fn revocation_of(
     if now >= expires_at {
         return Err(NotRevocable::Expired);
     }
-    let identifier = claims.lookup(&contract.id_claim).and_then(serde_json::Value::as_str);
+    let identifier = claims.lookup(&contract.id_claim).and_then(Json::as_str);
     let identifier = identifier.filter(|identifier| !identifier.is_empty()).ok_or(NotRevocable::Unidentified)?;
     Ok(Revocation::new(id, &profile.issuer, Target::Token(identifier), expires_at, now))
 }

@@ -92,6 +92,32 @@ mod tests {
         }
     }
 
+    fn patterns<'s>(schema: &'s Value, found: &mut Vec<&'s str>) {
+        match schema {
+            Value::Object(map) => {
+                found.extend(map.get("pattern").and_then(Value::as_str));
+                map.values().for_each(|part| patterns(part, found));
+            }
+            Value::Array(items) => items.iter().for_each(|part| patterns(part, found)),
+            _ => {}
+        }
+    }
+
+    #[test]
+    fn no_pattern_counts_far() {
+        let (schema, mut found) = (gateway(), Vec::new());
+        patterns(&schema, &mut found);
+        let counts = |pattern: &str| {
+            let ends = pattern.split('{').skip(1).filter_map(|rest| rest.split('}').next()?.rsplit(',').next());
+            let counts = ends.filter_map(|count| count.parse::<u32>().ok());
+            counts.max().unwrap_or(0)
+        };
+        assert!(found.len() > 20, "{found:?}");
+        for pattern in found {
+            assert!(counts(pattern) <= 45, "{pattern}: compiled it is large; bound the length by maxLength");
+        }
+    }
+
     #[test]
     fn mandatory_keys_are_required() {
         let schema = gateway();

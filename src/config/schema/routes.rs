@@ -53,7 +53,7 @@ pub struct Match {
     pub hosts: Option<List<HostPattern>>,
     /// The path: literal segments, `{name}` for one segment, `{*rest}` at the end for one or more.
     #[schemars(required, extend("x-is" = "a path", "x-write" = "a path that begins with `/`, such as `/orders/{id}`",
-        "pattern" = r"^/[^\x00-\x20\x7f]{0,1023}$", "examples" = ["\"/orders/{id}\""]))]
+        "pattern" = r"^/[^\x00-\x20\x7f]*$", "maxLength" = 1024, "examples" = ["\"/orders/{id}\""]))]
     pub path: Option<Line>,
     /// The methods; GET includes HEAD. Default: every method.
     #[schemars(length(min = 1))]
@@ -98,7 +98,7 @@ pub struct AccessRules {
     pub scopes: Option<List<Scope>>,
     /// A condition in CEL over `claims`, `request` and `path`, at most 1 KiB; an error counts as false.
     #[schemars(extend("x-is" = "a condition", "x-write" = "a CEL expression of at most 1 KiB",
-        "pattern" = r"^[^\x00-\x08\x0b-\x1f\x7f]{1,1024}$"))]
+        "pattern" = r"^[^\x00-\x08\x0b-\x1f\x7f]+$", "maxLength" = 1024))]
     pub when: Option<String>,
     /// Which tokens pass by the key they are bound to. Default: if_bound.
     pub binding: Option<Binding>,

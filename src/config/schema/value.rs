@@ -7,15 +7,19 @@ use serde::{Deserialize, Deserializer};
 use std::borrow::Cow;
 use std::fmt;
 
-/// The schema of a string with a pattern, and the phrases a fault about it is made from.
-fn text(is: &str, write: &str, pattern: &str, examples: &[&str]) -> Schema {
-    json_schema!({ "type": "string", "pattern": pattern, "x-is": is, "x-write": write, "examples": examples })
+/// The schema of a string with a pattern and a greatest length, and the phrases a fault about it is made from.
+///
+/// The length is no part of the pattern: compiled, "any character, up to 4096 times" is a program of megabytes.
+fn text(is: &str, write: &str, (pattern, most): (&str, u32), examples: &[&str]) -> Schema {
+    json_schema!({
+        "type": "string", "pattern": pattern, "maxLength": most, "x-is": is, "x-write": write, "examples": examples
+    })
 }
 
 /// Declares a newtype of text that is checked by its pattern alone.
 macro_rules! text_type {
     ($(#[$doc:meta])* $name:ident, is: $is:literal, write: $write:literal, pattern: $pattern:literal,
-     examples: $examples:expr) => {
+     most: $most:literal, examples: $examples:expr) => {
         $(#[$doc])*
         #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
         #[serde(transparent)]
@@ -45,7 +49,7 @@ macro_rules! text_type {
             }
 
             fn json_schema(_: &mut SchemaGenerator) -> Schema {
-                text($is, $write, $pattern, $examples)
+                text($is, $write, ($pattern, $most), $examples)
             }
         }
     };
@@ -54,50 +58,50 @@ macro_rules! text_type {
 text_type! {
     /// The name of a list item: it stands in references, log lines and metric labels.
     Name, is: "a name", write: "1 to 64 letters, digits, `-`, `_` or `.`",
-    pattern: "^[A-Za-z0-9_.-]{1,64}$", examples: &["orders"]
+    pattern: "^[A-Za-z0-9_.-]+$", most: 64, examples: &["orders"]
 }
 
 text_type! {
     /// An IP address and a port to listen on.
     Address, is: "an address to listen on", write: "an IP address and a port, such as `127.0.0.1:8443` or `[::1]:8443`",
-    pattern: r"^([0-9]{1,3}(\.[0-9]{1,3}){3}|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}$", examples: &["0.0.0.0:8443"]
+    pattern: r"^([0-9]{1,3}(\.[0-9]{1,3}){3}|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}$", most: 64, examples: &["0.0.0.0:8443"]
 }
 
 text_type! {
     /// A network: an IP address, and the number of its leading bits that count.
     Network, is: "a network", write: "an address and a prefix, such as `10.0.0.0/8` or `2001:db8::/32`",
-    pattern: r"^[0-9A-Fa-f:.]{2,45}(/[0-9]{1,3})?$", examples: &["10.0.0.0/8"]
+    pattern: r"^[0-9A-Fa-f:.]{2,45}(/[0-9]{1,3})?$", most: 49, examples: &["10.0.0.0/8"]
 }
 
 text_type! {
     /// The path of a file; a relative one starts from the directory of the file that names it.
     FilePath, is: "a path", write: "the path of a file, without `file:`",
-    pattern: r"^(?!file:|env:)[^\x00-\x1f]{1,4096}$", examples: &["keys/corp.jwks.json"]
+    pattern: r"^(?!file:|env:)[^\x00-\x1f]+$", most: 4096, examples: &["keys/corp.jwks.json"]
 }
 
 text_type! {
     /// Text of one line that is not empty.
     Line, is: "text of one line", write: "text without control characters, at most 1024 bytes",
-    pattern: r"^[^\x00-\x1f\x7f]{1,1024}$", examples: &[]
+    pattern: r"^[^\x00-\x1f\x7f]+$", most: 1024, examples: &[]
 }
 
 text_type! {
     /// A host name, or `*.` and a host name.
     HostPattern, is: "a host name",
     write: "a name without scheme and port, such as `api.example.com` or `*.example.com`",
-    pattern: r"^(\*\.)?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$|^\[[0-9A-Fa-f:.]+\]$", examples: &["api.example.com"]
+    pattern: r"^(\*\.)?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$|^\[[0-9A-Fa-f:.]+\]$", most: 1024, examples: &["api.example.com"]
 }
 
 text_type! {
     /// The name of an HTTP header (RFC 9110 §5.1).
     HeaderName, is: "a header name", write: "letters, digits and `-`, such as `X-User-Id`",
-    pattern: r"^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}$", examples: &["X-User-Id"]
+    pattern: r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$", most: 128, examples: &["X-User-Id"]
 }
 
 text_type! {
     /// A claim: the name of a top-level one, or a JSON Pointer (RFC 6901) into the claims.
     ClaimPath, is: "a claim", write: "a claim's name such as `sub`, or a JSON Pointer such as `/realm_access/roles`",
-    pattern: r"^[^\x00-\x1f\x7f]{1,256}$", examples: &["sub"]
+    pattern: r"^[^\x00-\x1f\x7f]+$", most: 256, examples: &["sub"]
 }
 
 /// A span of time, written as a whole number and a unit: `100ms`, `30s`, `5m`, `1h`.
@@ -179,7 +183,8 @@ impl fmt::Display for SecretRef {
 
 /// Gives a type that is parsed from text its `Deserialize` and `JsonSchema`.
 macro_rules! parsed_type {
-    ($name:ident, is: $is:literal, write: $write:literal, pattern: $pattern:literal, examples: $examples:expr) => {
+    ($name:ident, is: $is:literal, write: $write:literal, pattern: $pattern:literal, most: $most:literal,
+     examples: $examples:expr) => {
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
                 let text = Cow::<'de, str>::deserialize(deserializer)?;
@@ -198,7 +203,7 @@ macro_rules! parsed_type {
             }
 
             fn json_schema(_: &mut SchemaGenerator) -> Schema {
-                text($is, $write, $pattern, $examples)
+                text($is, $write, ($pattern, $most), $examples)
             }
         }
     };
@@ -206,12 +211,12 @@ macro_rules! parsed_type {
 
 // Nine digits keep every product of number and unit inside 64 bits.
 parsed_type!(Duration, is: "a duration", write: "a whole number and a unit, such as `100ms`, `30s`, `5m` or `1h`",
-    pattern: "^[0-9]{1,9}(ms|s|m|h)$", examples: &["30s"]);
+    pattern: "^[0-9]{1,9}(ms|s|m|h)$", most: 11, examples: &["30s"]);
 parsed_type!(Size, is: "a size", write: "a whole number and a unit, such as `512B`, `16KiB` or `10MiB`",
-    pattern: "^[0-9]{1,9}(B|KiB|MiB|GiB)$", examples: &["16KiB"]);
+    pattern: "^[0-9]{1,9}(B|KiB|MiB|GiB)$", most: 12, examples: &["16KiB"]);
 parsed_type!(SecretRef, is: "a reference to a secret",
     write: "`env:NAME` or `file:PATH`; the secret itself never stands in the file",
-    pattern: r"^(env:[A-Za-z_][A-Za-z0-9_]{0,127}|file:[^\x00-\x1f]{1,4096})$", examples: &["env:NAME"]);
+    pattern: r"^(env:[A-Za-z_][A-Za-z0-9_]*|file:[^\x00-\x1f]+)$", most: 4101, examples: &["env:NAME"]);
 
 /// A list that remembers where its items stood: an item that is refused leaves a gap, not a shift.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -81,6 +81,7 @@ table! {
     upstream_healthy IntGaugeVec(&[]) "upstream_healthy" ["upstream" UPSTREAM, "endpoint" ENDPOINT] "1 while requests are sent to the endpoint.";
     verify_seconds HistogramVec(DECISION_BUCKETS) "verify_seconds" ["algorithm" ALGORITHM] "One cryptographic opening of a token or a proof.";
     verdict_cache IntCounterVec(&[]) "verdict_cache_total" ["result" CACHE_RESULT] "Questions to the verdict cache; one-time tokens go past it.";
+    crypto_queue IntGaugeVec(&[]) "crypto_queue_depth" [] "Tokens and proofs whose cryptography takes long, and that wait for a thread to do it.";
     replay_claims IntCounterVec(&[]) "replay_claims_total" ["mode" REPLAY_MODE, "result" CLAIM_RESULT] "One-time claims.";
     claim_releases IntCounterVec(&[]) "claim_releases_total" ["result" RELEASE_RESULT] "Claims to be given back, since no byte reached an upstream.";
     local_conflicts IntCounterVec(&[]) "local_claim_conflicts_total" [] "Claims made without the store that another replica had made too.";

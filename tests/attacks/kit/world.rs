@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
-use tollgate::authn::{ProofKeys, ReplayGuard, Revocations, VerdictCache};
+use tollgate::authn::{OnTheSpot, ProofKeys, ReplayGuard, Revocations, VerdictCache};
 use tollgate::clock::UnixTime;
 use tollgate::config::{self, Environment};
 use tollgate::decision::{Denial, Memory, Permit, Recollection, Snapshot, Trace, decide};
@@ -79,6 +79,7 @@ impl World {
                 verdicts: VerdictCache::new(1000, 1 << 24).unwrap(),
                 proof_keys: ProofKeys::new(100),
                 limits: tollgate::limit::LimitMemory::new(1000),
+                workshop: Arc::new(OnTheSpot),
                 revocations: Arc::new(Revocations::unkept()),
             },
             observer: Counting::default(),
