@@ -10,6 +10,7 @@
 //! - [`enforce`] – from report to enforce
 //! - [`store`] – what each failure of the store means and costs
 //! - [`sizing`] – how large the store must be
+//! - [`speed`] – what a request costs, and what it is made of
 //! - [`rotation`] – changing keys, certificates and passwords without a refusal
 //! - [`upgrade`] – from one version to the next, and back
 //! - [`peers`] – how other gateways compare, as far as we have read
@@ -23,6 +24,7 @@ pub mod peers;
 pub mod reasons;
 pub mod rotation;
 pub mod sizing;
+pub mod speed;
 pub mod store;
 pub mod threats;
 pub mod upgrade;

@@ -63,6 +63,15 @@ enum Head {
     Gone,
 }
 
+/// How much of a head was looked at.
+#[derive(Default)]
+struct Seen {
+    /// The bytes among which its end is not.
+    bytes: usize,
+    /// True once its first bytes were looked at.
+    begun: bool,
+}
+
 impl<A> Door<A> {
     pub(super) fn new(app: A, shared: &Arc<Shared>, places: &Arc<Places>, plain: Option<usize>) -> Self {
         let names = shared.listeners.iter().map(|listener| &*listener.name);
@@ -92,33 +101,41 @@ impl<A> Door<A> {
         if !matches!(timeout(patience, stream.read_buf(buffer)).await, Ok(Ok(1..))) {
             return Head::Gone;
         }
-        timeout(self.shared.settings.header_timeout, self.rest(stream, buffer)).await.unwrap_or(Head::Gone)
+        let mut seen = Seen::default();
+        if let Some(head) = self.judge(buffer, &mut seen) {
+            return head;
+        }
+        timeout(self.shared.settings.header_timeout, self.rest(stream, buffer, seen)).await.unwrap_or(Head::Gone)
     }
 
-    async fn rest(&self, stream: &mut Stream, buffer: &mut BytesMut) -> Head {
-        let (mut seen, mut begun) = (0, false);
+    async fn rest(&self, stream: &mut Stream, buffer: &mut BytesMut, mut seen: Seen) -> Head {
         loop {
-            // One empty line may stand before a request (RFC 9112 §2.2).
-            if !begun && buffer.len() >= 2 {
-                begun = true;
-                if buffer.starts_with(b"\r\n") {
-                    buffer.advance(2);
-                }
-            }
-            if let Some(end) = framing::end_of_head(buffer, seen) {
-                let judged = framing::check(&buffer[..end], &self.limits);
-                return judged.map_or_else(Head::Faulty, |body| Head::Whole(end, body));
-            }
-            if let Err(fault) = framing::check_partial(buffer, &self.limits) {
-                return Head::Faulty(fault);
-            }
-            seen = buffer.len();
             buffer.reserve(READ);
             match stream.read_buf(buffer).await {
                 Ok(1..) => {}
                 Ok(0) | Err(_) => return Head::Gone,
             }
+            if let Some(head) = self.judge(buffer, &mut seen) {
+                return head;
+            }
         }
+    }
+
+    /// Judges what is there; `None` as long as more is to be waited for.
+    fn judge(&self, buffer: &mut BytesMut, seen: &mut Seen) -> Option<Head> {
+        // One empty line may stand before a request (RFC 9112 §2.2).
+        if !seen.begun && buffer.len() >= 2 {
+            seen.begun = true;
+            if buffer.starts_with(b"\r\n") {
+                buffer.advance(2);
+            }
+        }
+        if let Some(end) = framing::end_of_head(buffer, seen.bytes) {
+            let judged = framing::check(&buffer[..end], &self.limits);
+            return Some(judged.map_or_else(Head::Faulty, |body| Head::Whole(end, body)));
+        }
+        seen.bytes = buffer.len();
+        framing::check_partial(buffer, &self.limits).err().map(Head::Faulty)
     }
 
     /// Answers a faulty head and ends the connection.

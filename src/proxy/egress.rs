@@ -70,10 +70,13 @@ fn change(request: &RequestHeader, upstream_request: &RequestHeader, permit: &Pe
 fn retarget(request: &RequestHeader, upstream_request: &mut RequestHeader, permit: &Permit) -> Result<()> {
     let (_, query) = ingress::target(request).unwrap_or_default();
     let path = permit.path().as_str();
-    match query {
-        Some(query) => upstream_request.set_raw_path(format!("{path}?{query}").as_bytes()),
-        None => upstream_request.set_raw_path(path.as_bytes()),
-    }?;
+    // Nearly every request has this target already, and a target is parsed as it is set.
+    if !has_target(upstream_request, path, query) {
+        match query {
+            Some(query) => upstream_request.set_raw_path(format!("{path}?{query}").as_bytes()),
+            None => upstream_request.set_raw_path(path.as_bytes()),
+        }?;
+    }
     // In origin form the authority stands in Host alone, which a request over HTTP/2 need not have.
     if upstream_request.headers.contains_key(header::HOST) {
         return Ok(());
@@ -82,6 +85,16 @@ fn retarget(request: &RequestHeader, upstream_request: &mut RequestHeader, permi
         Some(Ok(host)) => upstream_request.insert_header("Host", host),
         _ => Ok(()),
     }
+}
+
+/// True when the target of `upstream_request` is `path` and `query`, in origin form.
+fn has_target(upstream_request: &RequestHeader, path: &str, query: Option<&str>) -> bool {
+    let behind_path = upstream_request.raw_path().strip_prefix(path.as_bytes());
+    let same = match query {
+        Some(query) => behind_path.and_then(|rest| rest.strip_prefix(b"?")) == Some(query.as_bytes()),
+        None => behind_path == Some(b""),
+    };
+    same && upstream_request.uri.authority().is_none()
 }
 
 /// The `Host` the configuration gives this upstream; `None` keeps the client's.
@@ -113,7 +126,7 @@ pub(super) fn finish(response: &mut ResponseHeader, request: &RequestHeader, con
     response.insert_header("X-Request-Id", context.request_id.as_str())?;
     refresh_nonce(response, context)?;
     if context.encrypted() && !response.headers.contains_key(header::STRICT_TRANSPORT_SECURITY) {
-        response.insert_header("Strict-Transport-Security", respond::HSTS)?;
+        response.insert_header("Strict-Transport-Security", HeaderValue::from_static(respond::HSTS))?;
     }
     crossing::on_answer(response, request, context)
 }
@@ -129,6 +142,25 @@ fn refresh_nonce(response: &mut ResponseHeader, context: &Context) -> Result<()>
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_target_is_left_alone_only_where_it_is_the_same_to_the_last_byte() {
+        let has = |target: &str, path: &str, query: Option<&str>| {
+            has_target(&RequestHeader::build("GET", target.as_bytes(), None).unwrap(), path, query)
+        };
+        assert!(has("/a", "/a", None) && has("/a?b=c", "/a", Some("b=c")) && has("/a?", "/a", Some("")));
+        for (target, path, query) in [
+            ("/a", "/a", Some("")),
+            ("/a?", "/a", None),
+            ("/a?b", "/a", Some("c")),
+            ("/a?b?", "/a", Some("b")),
+            ("/ab", "/a", None),
+            ("/%2A", "/%2a", None),
+            ("http://a.test/a", "/a", None),
+        ] {
+            assert!(!has(target, path, query), "{target} {path} {query:?}");
+        }
+    }
 
     #[test]
     fn split_cookies_become_one_field() {

@@ -32,9 +32,12 @@ impl Lifeline {
         LIFELINE.try_with(Arc::clone).ok()
     }
 
-    /// Lets the request live for as long as it takes.
+    /// Lets the request live for as long as it takes. Where nothing limited it nothing changes, and the guard is left
+    /// alone: woken, it would go through the whole request once more.
     pub(super) fn release(&self) {
-        self.set(None);
+        if self.term().take().is_some() {
+            self.changed.notify_one();
+        }
     }
 
     /// Lets the request live for `limit` from now.
@@ -45,12 +48,12 @@ impl Lifeline {
 
     /// Lets the request live for as long as `term` says.
     pub(super) fn follow(&self, term: Term) {
-        self.set(Some(term));
+        *self.term() = Some(term);
+        self.changed.notify_one();
     }
 
-    fn set(&self, term: Option<Term>) {
-        *self.term.lock().unwrap_or_else(PoisonError::into_inner) = term;
-        self.changed.notify_one();
+    fn term(&self) -> MutexGuard<'_, Option<Term>> {
+        self.term.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Lets the request live only while its body comes: it may stand still for `patience`, and not trickle.
@@ -80,7 +83,7 @@ impl Lifeline {
     /// How long to wait before asking again: for ever where nothing limits the request.
     fn ask(&self) -> Option<Wait> {
         let body = self.body().as_mut().map_or(Some(Wait::Forever), |body| body.left().map(Wait::For))?;
-        let term = self.term.lock().unwrap_or_else(PoisonError::into_inner);
+        let term = self.term();
         let term = term.as_ref().map_or(Some(Wait::Forever), |term| term().map(Wait::For))?;
         Some(term.min(body))
     }

@@ -219,10 +219,11 @@ impl Judged {
 
 #[async_trait]
 impl ProxyHttp for Gateway {
-    type CTX = Context;
+    /// Boxed: the engine's future holds it in many places, and is copied whole for each request.
+    type CTX = Box<Context>;
 
     /// The header section is complete.
-    fn new_ctx(&self) -> Context {
+    fn new_ctx(&self) -> Box<Context> {
         let lifeline = Lifeline::of_this_task();
         if let Some(lifeline) = &lifeline {
             lifeline.release();
@@ -231,13 +232,13 @@ impl ProxyHttp for Gateway {
         let mut context =
             Context::new(shared.generation.load_full(), shared.clock.now(), request_id::new(), &shared.in_flight);
         context.lifeline = lifeline;
-        context
+        Box::new(context)
     }
 
     /// No module touches a request or a response: compressed answers beside secrets invite BREACH.
     fn init_downstream_modules(&self, _: &mut HttpModules) {}
 
-    async fn early_request_filter(&self, session: &mut Session, _: &mut Context) -> Result<()> {
+    async fn early_request_filter(&self, session: &mut Session, _: &mut Box<Context>) -> Result<()> {
         let idle = self.shared.settings.idle_timeout;
         let ending = self.shared.draining.load(Ordering::Acquire);
         plain::keep_alive(session.as_downstream_mut(), idle.as_secs(), ending);
@@ -247,7 +248,7 @@ impl ProxyHttp for Gateway {
     }
 
     /// The decision: made once, before anything is sent anywhere.
-    async fn request_filter(&self, session: &mut Session, context: &mut Context) -> Result<bool> {
+    async fn request_filter(&self, session: &mut Session, context: &mut Box<Context>) -> Result<bool> {
         if healthz::is_asked(session.req_header()) {
             self.tell_health(session.as_downstream_mut(), context).await;
             return Ok(true);
@@ -275,7 +276,7 @@ impl ProxyHttp for Gateway {
         Ok(!matches!(context.verdict, Verdict::Permitted(_)))
     }
 
-    async fn upstream_peer(&self, _: &mut Session, context: &mut Context) -> Result<Box<HttpPeer>> {
+    async fn upstream_peer(&self, _: &mut Session, context: &mut Box<Context>) -> Result<Box<HttpPeer>> {
         let mut peer = self.peer(context).await?;
         tunnel::adapt(&mut peer, context);
         spans::attempt(context);
@@ -283,7 +284,13 @@ impl ProxyHttp for Gateway {
     }
 
     /// Nothing was sent yet, so another endpoint may be tried, with a one-time token too.
-    fn fail_to_connect(&self, _: &mut Session, _: &HttpPeer, context: &mut Context, error: Box<Error>) -> Box<Error> {
+    fn fail_to_connect(
+        &self,
+        _: &mut Session,
+        _: &HttpPeer,
+        context: &mut Box<Context>,
+        error: Box<Error>,
+    ) -> Box<Error> {
         Self::record_upstream_failure(context, &error);
         let mut error = error;
         error.set_retry(retry::not_connected(context));
@@ -298,7 +305,7 @@ impl ProxyHttp for Gateway {
         _: &HttpPeer,
         _: RawFd,
         digest: Option<&Digest>,
-        context: &mut Context,
+        context: &mut Box<Context>,
     ) -> Result<()> {
         let tls = digest.and_then(|digest| digest.ssl_digest.as_ref());
         let lowest = context.pool().map(Pool::min_version).unwrap_or_default();
@@ -312,7 +319,7 @@ impl ProxyHttp for Gateway {
         &self,
         session: &mut Session,
         upstream_request: &mut RequestHeader,
-        context: &mut Context,
+        context: &mut Box<Context>,
     ) -> Result<()> {
         egress::prepare(session.req_header(), upstream_request, context)?;
         context.sending();
@@ -327,7 +334,7 @@ impl ProxyHttp for Gateway {
         _: &mut Session,
         body: &mut Option<Bytes>,
         end: bool,
-        context: &mut Context,
+        context: &mut Box<Context>,
     ) -> Result<()> {
         upload::went_on(context, body.as_ref().map_or(0, Bytes::len), end);
         if context.is_too_large(body.as_ref().map_or(0, Bytes::len)) {
@@ -340,7 +347,7 @@ impl ProxyHttp for Gateway {
         &self,
         session: &mut Session,
         response: &mut ResponseHeader,
-        context: &mut Context,
+        context: &mut Box<Context>,
     ) -> Result<()> {
         Self::record_upstream_answer(context, response.status);
         context.target_answered();
@@ -353,7 +360,7 @@ impl ProxyHttp for Gateway {
         _: &mut Session,
         _: &mut Option<Bytes>,
         _: bool,
-        context: &mut Context,
+        context: &mut Box<Context>,
     ) -> Result<Option<Duration>> {
         tunnel::went_on(context);
         Ok(None)
@@ -365,7 +372,7 @@ impl ProxyHttp for Gateway {
         _: &HttpPeer,
         session: &mut Session,
         error: Box<Error>,
-        context: &mut Context,
+        context: &mut Box<Context>,
         reused: bool,
     ) -> Box<Error> {
         Self::record_upstream_failure(context, &error);
@@ -374,7 +381,7 @@ impl ProxyHttp for Gateway {
         error
     }
 
-    async fn fail_to_proxy(&self, session: &mut Session, error: &Error, context: &mut Context) -> FailToProxy {
+    async fn fail_to_proxy(&self, session: &mut Session, error: &Error, context: &mut Box<Context>) -> FailToProxy {
         self.release(context).await;
         let reason = failure::reason(error).filter(|_| session.response_written().is_none());
         if let Some(reason) = reason {
@@ -386,21 +393,21 @@ impl ProxyHttp for Gateway {
         FailToProxy { error_code: reason.map_or(0, Reason::status), can_reuse_downstream: false }
     }
 
-    async fn logging(&self, session: &mut Session, _: Option<&Error>, context: &mut Context) {
+    async fn logging(&self, session: &mut Session, _: Option<&Error>, context: &mut Box<Context>) {
         self.record_end(session.as_downstream(), context);
     }
 
     /// The engine's own summary holds path and query.
-    fn request_summary(&self, _: &Session, context: &Context) -> String {
+    fn request_summary(&self, _: &Session, context: &Box<Context>) -> String {
         context.request_id.as_str().to_owned()
     }
 
     /// The access log tells it, with its reason and without what the client sent.
-    fn suppress_error_log(&self, _: &Session, _: &Context, _: &Error) -> bool {
+    fn suppress_error_log(&self, _: &Session, _: &Box<Context>, _: &Error) -> bool {
         true
     }
 
-    fn suppress_proxy_warn_log(&self, _: &Session, _: &Context, _: &Error, _: ProxyWarnLogContext) -> bool {
+    fn suppress_proxy_warn_log(&self, _: &Session, _: &Box<Context>, _: &Error, _: ProxyWarnLogContext) -> bool {
         true
     }
 }

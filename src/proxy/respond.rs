@@ -156,11 +156,11 @@ fn answer(denial: &Denial, form: Body, to: Addressee<'_>) -> Result<(ResponseHea
 fn head(status: StatusCode, length: usize, to: Addressee<'_>) -> Result<ResponseHeader> {
     let mut header = ResponseHeader::build(status, Some(12))?;
     header.insert_header("Content-Length", length.to_string())?;
-    header.insert_header("Cache-Control", "no-store")?;
-    header.insert_header("X-Content-Type-Options", "nosniff")?;
+    header.insert_header("Cache-Control", HeaderValue::from_static("no-store"))?;
+    header.insert_header("X-Content-Type-Options", HeaderValue::from_static("nosniff"))?;
     header.insert_header("X-Request-Id", to.request_id)?;
     if to.encrypted {
-        header.insert_header("Strict-Transport-Security", HSTS)?;
+        header.insert_header("Strict-Transport-Security", HeaderValue::from_static(HSTS))?;
     }
     for (name, value) in to.also {
         header.insert_header(name.clone(), value.clone())?;

@@ -16,11 +16,9 @@ impl Host {
             let address: std::net::Ipv6Addr = inner.parse().ok()?;
             return Some(Self(format!("[{address}]").into()));
         }
-        let name = raw.strip_suffix('.').unwrap_or(raw);
-        let permitted = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
-        let labels_fit = name.split('.').all(|label| (1..=63).contains(&label.len()));
-        let fits = name.len() <= 253 && name.bytes().all(permitted) && labels_fit;
-        fits.then(|| Self(name.to_ascii_lowercase().into()))
+        let name = registered_name(raw)?;
+        let is_lower = !name.bytes().any(|byte| byte.is_ascii_uppercase());
+        Some(Self(if is_lower { name.into() } else { name.to_ascii_lowercase().into() }))
     }
 
     /// The host as text.
@@ -48,6 +46,14 @@ impl fmt::Display for Host {
     }
 }
 
+/// `raw` without a trailing dot, where it is a registered name, or an IPv4 address.
+fn registered_name(raw: &str) -> Option<&str> {
+    let name = raw.strip_suffix('.').unwrap_or(raw);
+    let permitted = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    let labels_fit = name.split('.').all(|label| (1..=63).contains(&label.len()));
+    (name.len() <= 253 && name.bytes().all(permitted) && labels_fit).then_some(name)
+}
+
 /// Host and optional port, as the client sent them.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Authority {
@@ -61,15 +67,26 @@ impl Authority {
     /// Parses `host[:port]`. User information, an empty host or an odd port give `None`.
     #[must_use]
     pub fn parse(raw: &str) -> Option<Self> {
-        let behind_brackets = raw.rfind(']').map_or(0, |end| end + 1);
-        let (host, port) = match raw[behind_brackets..].find(':') {
-            Some(colon) => {
-                let at = behind_brackets + colon;
-                (&raw[..at], Some(parse_port(&raw[at + 1..])?))
-            }
-            None => (raw, None),
-        };
+        let (host, port) = split(raw)?;
         Some(Self { host: Host::parse(host)?, port })
+    }
+
+    /// True when [`Self::parse`] would find an authority in `raw`.
+    #[must_use]
+    pub fn is_sound(raw: &str) -> bool {
+        split(raw).is_some_and(|(host, _)| registered_name(host).is_some() || Host::parse(host).is_some())
+    }
+}
+
+/// The host, which may be none, and the port, which is one where there is a colon for it.
+fn split(raw: &str) -> Option<(&str, Option<u16>)> {
+    let behind_brackets = raw.rfind(']').map_or(0, |end| end + 1);
+    match raw[behind_brackets..].find(':') {
+        Some(colon) => {
+            let at = behind_brackets + colon;
+            Some((&raw[..at], Some(parse_port(&raw[at + 1..])?)))
+        }
+        None => Some((raw, None)),
     }
 }
 
@@ -102,6 +119,7 @@ mod tests {
             ("[::1]", "[::1]"),
         ] {
             assert_eq!(Authority::parse(raw).map(|a| a.to_string()).as_deref(), Some(canonical));
+            assert!(Authority::is_sound(raw), "{raw}");
         }
     }
 
@@ -124,6 +142,7 @@ mod tests {
             "é",
         ] {
             assert_eq!(Authority::parse(raw), None, "{raw}");
+            assert!(!Authority::is_sound(raw), "{raw}");
         }
     }
 }

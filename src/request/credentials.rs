@@ -1,6 +1,6 @@
 //! The credential of a request: exactly one, or a named fault (RFC 6750 §2.1, RFC 9449 §7.1).
 
-use http::{HeaderMap, header};
+use http::{HeaderMap, HeaderValue, header};
 
 /// How the client presented its token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -61,34 +61,38 @@ pub fn find(headers: &HeaderMap) -> Result<Credential<'_>, CredentialError> {
     if fields.next().is_some() {
         return Err(CredentialError::Several);
     }
-    let value = field.to_str().map_err(|_| CredentialError::Malformed)?;
+    let value = std::str::from_utf8(field.as_bytes()).map_err(|_| CredentialError::Malformed)?;
     let (scheme, token) = value.split_once(' ').ok_or(CredentialError::Malformed)?;
-    let scheme = if scheme.eq_ignore_ascii_case("bearer") {
-        Scheme::Bearer
-    } else if scheme.eq_ignore_ascii_case("dpop") {
-        Scheme::Dpop
-    } else {
+    let Some(scheme) = scheme_of(scheme) else {
         // Another scheme is not ours to judge: to this route the request is without a credential.
-        return Err(CredentialError::Missing);
+        return Err(if is_text(field) { CredentialError::Missing } else { CredentialError::Malformed });
     };
     let token = token.trim_matches(' ');
-    if token.contains(',') && token.contains(' ') {
-        return Err(CredentialError::Several);
+    if is_token68(token) {
+        return Ok(Credential { scheme, token });
     }
-    if token.is_empty() || !token.bytes().all(is_token68) {
-        return Err(CredentialError::Malformed);
-    }
-    Ok(Credential { scheme, token })
+    let several = is_text(field) && token.contains(',') && token.contains(' ');
+    Err(if several { CredentialError::Several } else { CredentialError::Malformed })
 }
 
-fn is_token68(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'+' | b'/' | b'=')
+fn scheme_of(name: &str) -> Option<Scheme> {
+    [Scheme::Bearer, Scheme::Dpop].into_iter().find(|scheme| name.eq_ignore_ascii_case(scheme.name()))
+}
+
+/// True when the field holds visible characters of ASCII, spaces and tabs alone.
+fn is_text(field: &HeaderValue) -> bool {
+    field.to_str().is_ok()
+}
+
+/// RFC 9110 §11.2, `=` anywhere. Without a way out half-way, many bytes are looked at in one step.
+fn is_token68(token: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() | matches!(byte, b'-' | b'.' | b'_' | b'~' | b'+' | b'/' | b'=');
+    !token.is_empty() && token.bytes().fold(true, |all, byte| all & fits(byte))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use http::HeaderValue;
 
     fn find_in(values: &[&'static str]) -> Result<(Scheme, String), CredentialError> {
         let mut headers = HeaderMap::new();
@@ -117,6 +121,30 @@ mod tests {
         assert_eq!(find_in(&["Basic dTpw"]), Err(CredentialError::Missing));
         for value in ["Bearer", "Bearer ", "Bearer a b", "Bearer a\tb", "Bearer \"a\""] {
             assert_eq!(find_in(&[value]), Err(CredentialError::Malformed), "{value}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_text_is_malformed_whatever_it_holds() {
+        for value in ["Basic d\u{e9}", "Bearer a\u{e9}", "Bearer a, Bearer \u{e9}", "B\u{e9}arer a"] {
+            let mut headers = HeaderMap::new();
+            headers.append(header::AUTHORIZATION, HeaderValue::from_bytes(value.as_bytes()).unwrap());
+            assert_eq!(find(&headers).unwrap_err(), CredentialError::Malformed, "{value}");
+        }
+        let mut headers = HeaderMap::new();
+        headers.append(header::AUTHORIZATION, HeaderValue::from_bytes(b"Bearer a\xff").unwrap());
+        assert_eq!(find(&headers).unwrap_err(), CredentialError::Malformed);
+    }
+
+    #[test]
+    fn every_byte_of_a_token_is_looked_at() {
+        for byte in 0..=0x7f_u8 {
+            let fits = byte.is_ascii_alphanumeric() || b"-._~+/=".contains(&byte);
+            for at in [0, 7, 31, 99] {
+                let mut token = [b'a'; 100];
+                token[at] = byte;
+                assert_eq!(is_token68(std::str::from_utf8(&token).unwrap()), fits, "{byte} at {at}");
+            }
         }
     }
 }

@@ -236,7 +236,7 @@ fn path_of_url<'h>(target: &'h [u8], host: Option<&[u8]>) -> Result<&'h [u8], He
 }
 
 fn is_authority(bytes: &[u8]) -> bool {
-    std::str::from_utf8(bytes).is_ok_and(|text| Authority::parse(text).is_some())
+    std::str::from_utf8(bytes).is_ok_and(Authority::is_sound)
 }
 
 /// RFC 9110 §5.6.2.

@@ -6,7 +6,6 @@ use crate::decision::{Credentials, Permit};
 use crate::identity::Firewall;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use std::borrow::Cow;
-use std::fmt::Write as _;
 use std::net::IpAddr;
 
 /// Where a request came from, as we saw it, or as proxies of ours told it.
@@ -87,15 +86,15 @@ const FORWARDED: usize = 5;
 /// The headers that say where the request came from: the common ones, and RFC 7239.
 fn forwarding(origin: &Origin<'_>) -> impl Iterator<Item = (Cow<'static, str>, HeaderValue)> {
     let client = origin.client.to_string();
-    let mut forwarded = String::with_capacity(client.len() + origin.authority.len() + 32);
-    // Writing to a String can't fail.
-    let _ = match origin.client {
-        IpAddr::V4(_) => write!(forwarded, "for={client}"),
-        IpAddr::V6(_) => write!(forwarded, "for=\"[{client}]\""),
+    let node = match origin.client {
+        IpAddr::V4(_) => ["", client.as_str(), ""],
+        IpAddr::V6(_) => ["\"[", client.as_str(), "]\""],
     };
-    let _ = write!(forwarded, ";host=\"{}\";proto={}", origin.authority, origin.scheme);
+    let [open, address, close] = node;
+    // Joined at its exact length, the text becomes the value as it is.
+    let forwarded = ["for=", open, address, close, ";host=\"", origin.authority, "\";proto=", origin.scheme].concat();
     let values: [(&'static str, Option<HeaderValue>); FORWARDED] = [
-        ("X-Forwarded-For", HeaderValue::try_from(client).ok()),
+        ("X-Forwarded-For", HeaderValue::from_str(&client).ok()),
         ("X-Forwarded-Proto", Some(HeaderValue::from_static(origin.scheme))),
         ("X-Forwarded-Host", HeaderValue::from_str(origin.authority).ok()),
         ("Forwarded", HeaderValue::try_from(forwarded).ok()),
