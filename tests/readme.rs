@@ -171,3 +171,9 @@ fn every_command_that_is_named_exists() {
     }
     assert!(commands > 5 && scripts > 1, "{commands} commands, {scripts} scripts");
 }
+
+#[test]
+fn the_figures_are_those_of_the_last_run() {
+    let measured = std::fs::read_to_string(repository_file("benches/results/side_by_side.md")).unwrap();
+    assert!(readme().contains(measured.trim()), "benches/side_by_side/run --save writes both");
+}

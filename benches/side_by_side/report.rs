@@ -169,7 +169,19 @@ impl Report {
         keep("side_by_side.md", &self.markdown());
         keep("side_by_side.json", &format!("{:#}\n", self.numbers()));
         keep("side_by_side.svg", &self.picture());
+        tell(&self.markdown());
     }
+}
+
+/// Replaces the table in README.md.
+fn tell(table: &str) {
+    const BEGIN: &str = "<!-- measured -->\n";
+    const END: &str = "<!-- /measured -->";
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("README.md");
+    let page = fs::read_to_string(&path).unwrap();
+    let (before, rest) = page.split_once(BEGIN).expect("README.md has a place for the table");
+    let (_, after) = rest.split_once(END).expect("the place ends");
+    fs::write(path, format!("{before}{BEGIN}\n{}\n\n{END}{after}", table.trim())).unwrap();
 }
 
 /// Replaces a result of the last run.
