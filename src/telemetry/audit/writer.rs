@@ -17,6 +17,8 @@ use tokio::time::timeout;
 
 /// The most records written at once.
 const BATCH: usize = 256;
+/// What a line takes beside the members of its record: its number, its HMAC and what stands between them.
+const FRAME: usize = 100;
 /// How often it is looked whether the file is still there, and how soon one that failed is tried again.
 const TICK: Duration = Duration::from_secs(1);
 /// How often the head is exported.
@@ -109,11 +111,18 @@ impl Writer {
         }
     }
 
-    /// Writes `records`, or counts them as lost.
+    /// Writes `records`, in portions that fit into a file: many wait where the disk was slow.
     fn write(&mut self, records: &[String]) {
-        if records.is_empty() {
-            return;
+        let mut rest = records;
+        while !rest.is_empty() {
+            let (portion, more) = rest.split_at(fitting(rest, self.settings.rotate));
+            self.write_together(portion);
+            rest = more;
         }
+    }
+
+    /// Writes `records`, or counts them as lost.
+    fn write_together(&mut self, records: &[String]) {
         if self.file.is_none() && self.clock.now() >= self.retry_at {
             self.reopen();
         }
@@ -148,8 +157,7 @@ impl Writer {
     fn append(&mut self, records: &[String]) -> io::Result<()> {
         self.lost = self.lost.saturating_add(self.board.take_dropped());
         let gap = (self.lost > 0).then(|| self.remark("gap", &format!(r#","lost":{}"#, self.lost)));
-        let size = records.iter().map(|members| members.len() + 100).sum();
-        self.make_room(size)?;
+        self.make_room(records.iter().map(|members| size_of_line(members)).sum())?;
         self.put(gap.iter().chain(records))?;
         self.lost = 0;
         Ok(())
@@ -260,6 +268,35 @@ impl Writer {
             self.board.publish(head, self.head_at.as_seconds());
             self.metrics.audit_head(number);
             log::info!("audit: head {head}");
+        }
+    }
+}
+
+/// The bytes of a record in the file; rather too many.
+fn size_of_line(members: &str) -> usize {
+    members.len() + FRAME
+}
+
+/// How many of `records`, one at least, fit together into a file of `most` bytes.
+fn fitting(records: &[String], most: u64) -> usize {
+    let mut size = 0;
+    let fits = |members: &&String| {
+        size += size_of_line(members);
+        size as u64 <= most
+    };
+    records.iter().take_while(fits).count().max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn as_many_records_go_together_as_fit_into_a_file() {
+        let records = vec!["x".repeat(300); 10];
+        for (most, together) in [(0, 1), (399, 1), (400, 1), (799, 1), (800, 2), (3999, 9), (4000, 10), (u64::MAX, 10)]
+        {
+            assert_eq!(fitting(&records, most), together, "{most}");
         }
     }
 }
