@@ -147,8 +147,8 @@ fn a_body_is_bounded_by_its_length_and_on_its_way() {
     assert!(upstream.requests().is_empty(), "no whole request was heard");
 }
 
-#[test]
-fn a_full_route_is_overloaded_until_a_request_is_done() {
+/// An upstream that tells of each request, and answers it when it is let go.
+fn gated() -> (Upstream, mpsc::Receiver<()>, mpsc::Sender<()>) {
     let (entered, entries) = mpsc::channel();
     let (release, gate) = mpsc::channel::<()>();
     let (entered, gate) = (Mutex::new(entered), Mutex::new(gate));
@@ -158,6 +158,12 @@ fn a_full_route_is_overloaded_until_a_request_is_done() {
         let _ = gate.lock().unwrap().recv();
         Reply::json(200, &json!({}))
     });
+    (upstream, entries, release)
+}
+
+#[test]
+fn a_full_route_is_overloaded_until_a_request_is_done() {
+    let (upstream, entries, release) = gated();
     let (gateway, issuer, _upstream) = limited_before("in_flight: 1", upstream);
     let gateway = Arc::new(gateway);
     let token = issuer.token("alice");
@@ -180,14 +186,7 @@ fn a_full_route_is_overloaded_until_a_request_is_done() {
 
 #[test]
 fn a_reload_forgets_no_request_under_way() {
-    let (entered, entries) = mpsc::channel();
-    let (release, gate) = mpsc::channel::<()>();
-    let (entered, gate) = (Mutex::new(entered), Mutex::new(gate));
-    let upstream = Upstream::start_with(move |_: &Recorded| {
-        entered.lock().unwrap().send(()).unwrap();
-        let _ = gate.lock().unwrap().recv();
-        Reply::json(200, &json!({}))
-    });
+    let (upstream, entries, release) = gated();
     let (gateway, issuer, _upstream) = limited_before("in_flight: 1", upstream);
     let token = issuer.token("alice");
     thread::scope(|scope| {
