@@ -22,9 +22,12 @@ use pingora::protocols::http::ServerSession;
 use pingora::protocols::{ALPN, Stream};
 use pingora::server::ShutdownWatch;
 use prometheus::IntGauge;
+use std::future::poll_fn;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::{Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt};
 use tokio::time::timeout;
@@ -98,8 +101,9 @@ impl<A> Door<A> {
 
     /// Waits for the next head: for its first byte at most `patience`, for the rest the time of a header.
     async fn head(&self, stream: &mut Stream, buffer: &mut BytesMut, patience: Duration) -> Head {
-        if !matches!(timeout(patience, stream.read_buf(buffer)).await, Ok(Ok(1..))) {
-            return Head::Gone;
+        match timeout(patience, first_bytes(stream)).await {
+            Ok(Ok(first)) if !first.is_empty() => *buffer = first,
+            _ => return Head::Gone,
         }
         let mut seen = Seen::default();
         if let Some(head) = self.judge(buffer, &mut seen) {
@@ -161,7 +165,7 @@ impl<A: HttpServerApp + Send + Sync + 'static> Door<A> {
                 None => self.shared.settings.header_timeout,
                 Some(_) => self.shared.settings.idle_timeout,
             };
-            let mut buffer = BytesMut::with_capacity(READ);
+            let mut buffer = BytesMut::new();
             let (end, body) = match self.head(&mut stream, &mut buffer, patience).await {
                 Head::Whole(end, body) => (end, body),
                 Head::Faulty(fault) => return self.refuse(stream, &buffer, fault, Stopwatch::start()).await,
@@ -213,13 +217,23 @@ impl<A: HttpServerApp + Send + Sync + 'static> ServerApp for Door<A> {
             let watch = (Hasty::new(PREFACE, self.shared.settings.header_timeout), self.vouched(&stream));
             return ServerApp::process_new(&self.app, Box::new(Watched::new(stream, watch)), shutdown).await;
         }
-        self.serve(stream, shutdown).await;
+        Box::pin(self.serve(stream, shutdown)).await;
         None
     }
 
     async fn cleanup(&self) {
         self.app.http_cleanup().await;
     }
+}
+
+/// What comes first, when it comes: a connection that lies idle holds no buffer for it.
+async fn first_bytes(stream: &mut Stream) -> io::Result<BytesMut> {
+    poll_fn(|cx| {
+        let mut buffer = BytesMut::with_capacity(READ);
+        let read = ready!(pin!(stream.read_buf(&mut buffer)).poll(cx));
+        Poll::Ready(read.map(|_| buffer))
+    })
+    .await
 }
 
 /// Sends the last answer, and reads on for a moment.

@@ -4,9 +4,9 @@ use super::context::{Context, Verdict};
 use super::{crossing, ingress, respond};
 use crate::decision::Permit;
 use crate::upstream::{Origin, Outgoing, Protocol};
-use http::{HeaderValue, header};
+use http::{HeaderValue, Version, header, response};
 use pingora::http::{RequestHeader, ResponseHeader};
-use pingora::{Error, ErrorType, Result};
+use pingora::{Error, ErrorType, OrErr as _, Result};
 use std::borrow::Cow;
 
 /// Turns the engine's copy of the request into what the upstream is told. Runs for each attempt, after the engine has
@@ -118,6 +118,9 @@ fn join_cookies(upstream_request: &mut RequestHeader) -> Result<()> {
 
 /// Turns the upstream's answer into what the client is told.
 pub(super) fn finish(response: &mut ResponseHeader, request: &RequestHeader, context: &Context) -> Result<()> {
+    if request.version == Version::HTTP_2 {
+        detach(response)?;
+    }
     let leaking = |name: &&http::HeaderName| context.generation.is_identity(name);
     let leaks: Vec<http::HeaderName> = response.headers.keys().filter(leaking).cloned().collect();
     for name in leaks {
@@ -131,6 +134,20 @@ pub(super) fn finish(response: &mut ResponseHeader, request: &RequestHeader, con
     crossing::on_answer(response, request, context)
 }
 
+/// Gives `response` values of its own. Over HTTP/2 the connection's table of headers keeps what was sent for as long as the
+/// connection lives (RFC 7541 §2.3.2); as slices, a few of its bytes would keep the whole buffer that the upstream's answer
+/// was read into.
+fn detach(response: &mut ResponseHeader) -> Result<()> {
+    let answered = std::mem::replace(response, ResponseHeader::build_no_case(response.status, None)?);
+    let mut parts = response::Parts::from(answered);
+    for value in parts.headers.values_mut() {
+        let copied = HeaderValue::from_bytes(value.as_bytes());
+        *value = copied.or_err(ErrorType::InternalError, "a header value can't be copied")?;
+    }
+    *response = parts.into();
+    Ok(())
+}
+
 /// The nonce for the client's next proof. A cache that stored the answer would hand out an old one (RFC 9449 §8.2).
 fn refresh_nonce(response: &mut ResponseHeader, context: &Context) -> Result<()> {
     let Verdict::Permitted(permit) = &context.verdict else { return Ok(()) };
@@ -142,6 +159,7 @@ fn refresh_nonce(response: &mut ResponseHeader, context: &Context) -> Result<()>
 #[cfg(test)]
 mod tests {
     use super::*;
+    use bytes::Bytes;
 
     #[test]
     fn a_target_is_left_alone_only_where_it_is_the_same_to_the_last_byte() {
@@ -160,6 +178,21 @@ mod tests {
         ] {
             assert!(!has(target, path, query), "{target} {path} {query:?}");
         }
+    }
+
+    #[test]
+    fn a_detached_answer_says_the_same_and_shares_nothing() {
+        let read = Bytes::from_static(b"text/plaina=1b=2");
+        let value = |part: std::ops::Range<usize>| HeaderValue::from_maybe_shared(read.slice(part)).unwrap();
+        let mut response = ResponseHeader::build(201, None).unwrap();
+        response.append_header("Content-Type", value(0..10)).unwrap();
+        response.append_header("Set-Cookie", value(10..13)).unwrap();
+        response.append_header("Set-Cookie", value(13..16)).unwrap();
+        let before = response.headers.clone();
+        detach(&mut response).unwrap();
+        assert_eq!((response.status.as_u16(), &response.headers), (201, &before));
+        let within = |value: &HeaderValue| read.as_ptr_range().contains(&value.as_bytes().as_ptr());
+        assert!(before.values().all(within) && !response.headers.values().any(within));
     }
 
     #[test]

@@ -23,8 +23,9 @@ const MAX_ATTEMPTS: usize = 32;
 const IDLE_UPSTREAM_CONNECTIONS: usize = 256;
 
 /// What each client connection holds for its reads and writes as long as it lives. The engine's own 64 KiB would be half
-/// of what an idle one costs; most requests fit into this, and a record of TLS that does not is read past it.
-const BUFFERS: L4BufferSettings = L4BufferSettings { read: Some(8 * 1024), write: None };
+/// of what an idle one costs; most requests fit into this, and a record of TLS that does not is read past it. Of eight
+/// kibibytes an idle connection would hold a second page for nothing.
+const BUFFERS: L4BufferSettings = L4BufferSettings { read: Some(4 * 1024), write: None };
 
 /// How many client connections are open, those in their handshake too.
 pub struct Connections(Arc<Places>);
