@@ -120,8 +120,8 @@ fn a_bound_token_is_never_taken_as_a_plain_one() {
 fn a_cached_verdict_is_judged_anew_and_dies_with_its_keys() {
     let bench = Bench::new(ReplayMode::None);
     let token = bench.signed(&claims());
-    assert!(bench.ask(&token).is_ok() && bench.ask(&token).is_ok());
-    assert_eq!(bench.verifications(), 1, "the second use was recalled");
+    assert!((0..4).all(|_| bench.ask(&token).is_ok()));
+    assert_eq!(bench.verifications(), 2, "whoever came a second time was recalled from then on");
     assert_eq!(bench.reason_when(10_000, &token), Reason::Expired);
     bench.rotate_keys();
     assert_eq!(bench.reason(&token), Reason::UnknownKey);

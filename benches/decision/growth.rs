@@ -2,7 +2,6 @@
 
 use crate::chart::{self, Line};
 use crate::world::{Request, Size, World};
-use std::fmt::Write as _;
 use std::path::PathBuf;
 use tollgate::clock::Stopwatch;
 
@@ -21,7 +20,7 @@ pub fn run(save: bool) {
         line("cached verdicts", &[10, 100, 1000, 10_000, 30_000], |verdicts| {
             let world = World::new(SMALL);
             for _ in 0..verdicts {
-                world.decide(&Request::new(&world.token())).expect("a good token");
+                world.remember(&Request::new(&world.token()));
             }
             cached(&world)
         }),
@@ -43,7 +42,7 @@ pub fn run(save: bool) {
             once(&world)
         }),
     ];
-    print!("a cached verdict\n{}\na new ES256 token\n{}", table(&cached), table(&fresh));
+    print!("a cached verdict, µs\n{}\na new ES256 token, µs\n{}", chart::table(&cached), chart::table(&fresh));
     if save {
         let directory = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("benches/results");
         std::fs::create_dir_all(&directory).unwrap();
@@ -57,18 +56,6 @@ pub fn run(save: bool) {
 fn line(label: &str, counts: &[usize], cost: impl Fn(usize) -> f64) -> Line {
     eprintln!("{label}");
     Line { label: label.to_owned(), points: counts.iter().map(|count| (*count as f64, cost(*count))).collect() }
-}
-
-fn table(lines: &[Line]) -> String {
-    let mut text = String::new();
-    for line in lines {
-        let _ = write!(text, "  {:<30}", line.label);
-        for (count, cost) in &line.points {
-            let _ = write!(text, "{count:>10}: {cost:>6.2} µs");
-        }
-        text.push('\n');
-    }
-    text
 }
 
 /// Microseconds for a token that has been here before.

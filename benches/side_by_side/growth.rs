@@ -8,7 +8,6 @@ use crate::options::Options;
 use crate::report;
 use crate::usage::Usage;
 use crate::world::World;
-use std::fmt::Write as _;
 use std::thread;
 
 const CONNECTIONS: [usize; 4] = [1, 8, 64, 512];
@@ -19,9 +18,10 @@ pub fn run(world: &World, options: &Options) {
     let connections = by_connections(world, options);
     let replicas = by_replicas(world, options);
     let text = format!(
-        "A request by the number of open connections, µs of CPU\n{}\nA one-time request by the number of replicas, µs of CPU of all replicas, and of Redis\n{}\n{}\n",
-        table(&connections),
-        table(&replicas),
+        "A request by the number of open connections, µs of CPU\n{}{}\nA one-time request by the number of replicas, µs of CPU of all replicas, and of Redis\n{}\n{}\n",
+        chart::table(&connections),
+        chart::table(&relative(&connections)),
+        chart::table(&replicas),
         report::about(options)
     );
     println!("{text}");
@@ -33,21 +33,34 @@ pub fn run(world: &World, options: &Options) {
     }
 }
 
+/// Everybody has a turn at each number, so that a busy machine is busy for all of them.
+#[expect(clippy::cast_precision_loss, reason = "some hundreds")]
 fn by_connections(world: &World, options: &Options) -> Vec<Line> {
-    let lines = cases::growing(world).map(|case| {
-        eprintln!("connections: {}", case.name);
-        line(case, options)
-    });
+    let mut cases = cases::growing(world);
+    let mut lines = cases.each_ref().map(|case| Line { label: case.name.to_owned(), points: Vec::new() });
+    for count in CONNECTIONS {
+        eprintln!("connections: {count}");
+        let mut costs = cases.each_ref().map(|_| Vec::new());
+        for _ in 0..options.rounds {
+            for (case, costs) in cases.iter_mut().zip(&mut costs) {
+                costs.push(cost(case, count, options.requests));
+            }
+        }
+        for (line, costs) in lines.iter_mut().zip(&costs) {
+            line.points.push((count as f64, report::median(costs)));
+        }
+    }
     lines.into()
 }
 
-#[expect(clippy::cast_precision_loss, reason = "some hundreds")]
-fn line(mut case: Case<'_>, options: &Options) -> Line {
-    let points = CONNECTIONS.map(|count| {
-        let costs: Vec<f64> = (0..options.rounds).map(|_| cost(&mut case, count, options.requests)).collect();
-        (count as f64, report::median(&costs))
-    });
-    Line { label: case.name.to_owned(), points: points.into() }
+/// All lines as ratios to the first.
+fn relative(lines: &[Line]) -> Vec<Line> {
+    let Some((measure, lines)) = lines.split_first() else { return Vec::new() };
+    let over = |line: &Line| {
+        let ratios = line.points.iter().zip(&measure.points).map(|(point, measure)| (point.0, point.1 / measure.1));
+        Line { label: format!("{}, × bare", line.label), points: ratios.collect() }
+    };
+    lines.iter().map(over).collect()
 }
 
 /// Microseconds of CPU a request, over `connections`.
@@ -104,16 +117,4 @@ fn together(world: &World, gateways: &[Gateway], options: &Options) -> (f64, f64
     let ours: f64 = after.0.iter().zip(before.0).map(|(after, before)| after.since(before).as_secs_f64()).sum();
     let requests = share * gateways.len();
     (each(ours, requests), each(after.1.since(before.1).as_secs_f64(), requests))
-}
-
-fn table(lines: &[Line]) -> String {
-    let mut text = String::new();
-    for line in lines {
-        let _ = write!(text, "  {:<32}", line.label);
-        for (count, cost) in &line.points {
-            let _ = write!(text, "{count:>8}: {cost:>6.1}");
-        }
-        text.push('\n');
-    }
-    text
 }

@@ -40,6 +40,19 @@ impl Tone {
 const INK: &str = "#6e7681";
 const WIDTH: f64 = 900.0;
 
+/// The lines as text: each with what it stands for, and its points.
+pub fn table(lines: &[Line]) -> String {
+    let mut text = String::new();
+    for line in lines {
+        let _ = write!(text, "  {:<40}", line.label);
+        for (across, up) in &line.points {
+            let _ = write!(text, "{across:>9}: {up:>6.2}");
+        }
+        text.push('\n');
+    }
+    text
+}
+
 /// Bars beneath each other, each with its value and `unit` at its end.
 pub fn bars(title: &str, unit: &str, bars: &[Bar]) -> String {
     const ROW: f64 = 26.0;

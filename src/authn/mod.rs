@@ -3,6 +3,7 @@
 //!    the first time ([`replay`]).
 
 pub mod binding;
+mod doorkeeper;
 pub mod dpop;
 pub mod dpop_nonce;
 pub mod dpop_policy;

@@ -2,9 +2,11 @@
 //!
 //! Only what never changes is remembered: that the signature verified and the JWE decrypted. Times, audience, binding,
 //! revocation and replay are judged on every use. Routes with `replay: once` don't ask the cache at all: their tokens
-//! come once, so that a place in it would be wasted.
+//! come once, so that a place in it would be wasted. For the same reason a token gets its place when it comes a second
+//! time ([`Doorkeeper`]).
 
 use super::Opened;
+use super::doorkeeper::Doorkeeper;
 use crate::clock::UnixTime;
 use crate::issuer::Registry;
 use quick_cache::Weighter;
@@ -36,6 +38,7 @@ impl Default for VerdictBounds {
 pub struct VerdictCache {
     /// Keys the hash, so that nobody outside can aim at a place in the cache.
     secret: [u8; 32],
+    door: Doorkeeper,
     verdicts: Cache<[u8; 32], Verdict, Weight>,
 }
 
@@ -80,7 +83,7 @@ impl VerdictCache {
         let expected = usize::try_from(bytes).unwrap_or(usize::MAX) / TYPICAL;
         let capacity = if entries == 0 { 0 } else { bytes };
         let verdicts = Cache::with_weighter(entries.min(expected), capacity, Weight { least });
-        Ok(Self { secret, verdicts })
+        Ok(Self { secret, door: Doorkeeper::new(entries), verdicts })
     }
 
     /// The key of `token` under one generation of the configuration: a verdict of an older one is never found.
@@ -104,8 +107,11 @@ impl VerdictCache {
         None
     }
 
-    /// Remembers a verdict.
+    /// Remembers a verdict, if its token was here before.
     pub fn remember(&self, key: VerdictKey, opened: &Opened) {
+        if !self.door.knows(&key.0) {
+            return;
+        }
         self.verdicts.insert(key.0, Verdict { opened: opened.clone(), size: opened.footprint() + OVERHEAD });
     }
 
@@ -155,9 +161,25 @@ mod tests {
         let (registry, cache) = (registry(), VerdictCache::new(entries, bytes).unwrap());
         let verdict = opened(&registry, filler);
         for at in 0..500 {
-            cache.remember(cache.key(&at.to_string(), 1), &verdict);
+            keep(&cache, cache.key(&at.to_string(), 1), &verdict);
         }
         cache
+    }
+
+    fn keep(cache: &VerdictCache, key: VerdictKey, opened: &Opened) {
+        cache.remember(key, opened);
+        cache.remember(key, opened);
+    }
+
+    #[test]
+    fn a_token_that_comes_once_takes_no_place() {
+        let (registry, cache) = (registry(), VerdictCache::new(10, 1 << 20).unwrap());
+        let (key, verdict) = (cache.key("token", 1), opened(&registry, 1));
+        cache.remember(key, &verdict);
+        cache.remember(cache.key("another", 1), &verdict);
+        assert!(cache.is_empty());
+        cache.remember(key, &verdict);
+        assert_eq!(cache.len(), 1);
     }
 
     #[test]
@@ -172,7 +194,7 @@ mod tests {
     #[test]
     fn a_verdict_is_found_under_its_bytes_its_generation_and_its_cache_alone() {
         let (registry, cache) = (registry(), VerdictCache::new(10, 1 << 20).unwrap());
-        cache.remember(cache.key("token", 1), &opened(&registry, 1));
+        keep(&cache, cache.key("token", 1), &opened(&registry, 1));
         let finds = |token: &str, generation| {
             cache.find(cache.key(token, generation), &registry, UnixTime::from_seconds(0)).is_some()
         };
@@ -186,7 +208,7 @@ mod tests {
     fn a_verdict_without_its_keys_is_dropped_when_it_is_met() {
         let (registry, cache) = (registry(), VerdictCache::new(10, 1 << 20).unwrap());
         let key = cache.key("token", 1);
-        cache.remember(key, &opened(&registry, 1));
+        keep(&cache, key, &opened(&registry, 1));
         let ring = &registry.profile(IssuerId::new(0)).unwrap().keys;
         let none = Arc::new(VerificationKeySet::default());
         ring.replace(crate::issuer::KeySnapshot { set: none, generation: 2, stale_at: None });

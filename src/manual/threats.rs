@@ -85,7 +85,7 @@
 //!
 //! | attack | rule | test |
 //! |---|---|---|
-//! | a verdict that outlives its token or its keys (CWE-613, CVE-2021-41230) | only the cryptography is remembered; a change of keys or configuration voids it | `a_token_is_opened_once_and_judged_every_time` in `tests/attacks/recalled.rs`, `a_verdict_dies_with_the_keys_that_proved_it` in `tests/attacks/recalled.rs` |
+//! | a verdict that outlives its token or its keys (CWE-613, CVE-2021-41230) | only the cryptography is remembered; a change of keys or configuration voids it | `a_token_is_opened_twice_and_judged_every_time` in `tests/attacks/recalled.rs`, `a_verdict_dies_with_the_keys_that_proved_it` in `tests/attacks/recalled.rs` |
 //! | a verdict recalled where another policy holds (GHSA-4mq7-pvjg-xp2r) | the issuer must be one of the route's | `a_verdict_is_not_recalled_on_a_route_that_does_not_believe_its_issuer` in `tests/attacks/recalled.rs` |
 //! | memory filled by claims of many small members | verdicts are weighed by what they hold | `the_verdict_cache_holds_no_more_than_it_may` in `tests/allocations.rs` |
 //! | tokens and keys in logs, errors and `Debug` (CVE-2022-29266; josekit) | no type that holds them shows them | `nothing_printable_shows_a_key` in `tests/jose_attacks/key_sets.rs`, `nothing_secret_is_written_by_a_full_run` in `tests/scene_secrets.rs` |

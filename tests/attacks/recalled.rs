@@ -9,7 +9,7 @@ use tollgate::clock::UnixTime;
 use tollgate::decision::Reason;
 
 #[test]
-fn a_token_is_opened_once_and_judged_every_time() {
+fn a_token_is_opened_twice_and_judged_every_time() {
     let world = World::new();
     for issuer in ["es", "nest", "direct"] {
         let token = world.keys.token(issuer).text();
@@ -17,8 +17,9 @@ fn a_token_is_opened_once_and_judged_every_time() {
         let path = format!("/{issuer}");
         assert!(world.decide(&path, &token).is_ok());
         let first = world.observer.openings() - openings;
-        assert!(world.decide(&path, &token).is_ok());
-        assert_eq!((world.observer.openings() - openings, world.observer.hits() - hits), (first, 1), "{issuer}");
+        // What comes once is not worth a place; whoever comes again gets one.
+        assert!((0..3).all(|_| world.decide(&path, &token).is_ok()));
+        assert_eq!((world.observer.openings() - openings, world.observer.hits() - hits), (2 * first, 2), "{issuer}");
         assert_eq!(world.decide_at(NOW + 400, &path, &token).unwrap_err().reason, Reason::Expired, "{issuer}");
     }
 }
@@ -27,7 +28,8 @@ fn a_token_is_opened_once_and_judged_every_time() {
 fn a_verdict_is_not_recalled_on_a_route_that_does_not_believe_its_issuer() {
     let world = World::new();
     let token = world.keys.token("es").text();
-    assert!(world.decide("/es", &token).is_ok() && world.decide("/several", &token).is_ok());
+    assert!(["/es", "/es", "/several"].iter().all(|route| world.decide(route, &token).is_ok()));
+    assert_eq!(world.observer.hits(), 1);
     for route in ["/rs", "/ed", "/nameless"] {
         assert_eq!(world.decide(route, &token).unwrap_err().reason, Reason::UnknownIssuer, "{route}");
     }
@@ -51,9 +53,13 @@ fn no_refusal_is_remembered() {
         Reason::BindingRefused,
     ];
     for attack in attacks() {
-        let _ = world.decide(&attack.path(), &attack.token(&world.keys));
+        let hits = world.observer.hits();
+        let token = attack.token(&world.keys);
+        for _ in 0..3 {
+            let _ = world.decide(&attack.path(), &token);
+        }
         if !opened.contains(&attack.reason) {
-            assert_eq!(world.observer.hits(), 0, "{}", attack.name);
+            assert_eq!(world.observer.hits(), hits, "{}", attack.name);
         }
     }
     let most = attacks().iter().filter(|attack| opened.contains(&attack.reason)).count();
@@ -64,7 +70,7 @@ fn no_refusal_is_remembered() {
 fn a_verdict_dies_with_the_keys_that_proved_it() {
     let world = World::new();
     let token = world.keys.token("es").text();
-    assert!(world.decide("/es", &token).is_ok() && world.decide("/es", &token).is_ok());
+    assert!((0..3).all(|_| world.decide("/es", &token).is_ok()));
     assert_eq!(world.observer.hits(), 1);
     world.replace_keys("es", &[world.keys.public("es-2")], 2, None);
     assert_eq!(world.decide("/es", &token).unwrap_err().reason, Reason::UnknownKey);
@@ -76,7 +82,7 @@ fn a_verdict_dies_when_its_keys_are_too_old_to_be_believed() {
     let world = World::new();
     world.replace_keys("es", &[world.keys.public("es")], 2, Some(UnixTime::from_seconds(NOW + 10)));
     let token = world.keys.token("es").text();
-    assert!(world.decide("/es", &token).is_ok() && world.decide("/es", &token).is_ok());
+    assert!((0..3).all(|_| world.decide("/es", &token).is_ok()));
     assert_eq!(world.observer.hits(), 1);
     assert_eq!(world.decide_at(NOW + 10, "/es", &token).unwrap_err().reason, Reason::KeysUnavailable);
     assert_eq!(world.observer.hits(), 1);
@@ -86,7 +92,7 @@ fn a_verdict_dies_when_its_keys_are_too_old_to_be_believed() {
 fn a_verdict_of_an_older_configuration_is_not_found() {
     let mut world = World::new();
     let token = world.keys.token("es").text();
-    assert!(world.decide("/es", &token).is_ok() && world.decide("/es", &token).is_ok());
+    assert!((0..3).all(|_| world.decide("/es", &token).is_ok()));
     world.snapshot.generation += 1;
     assert!(world.decide("/es", &token).is_ok());
     assert_eq!(world.observer.hits(), 1);
