@@ -9,6 +9,7 @@
 
 #[path = "../config_support/mod.rs"]
 mod config_support;
+mod framing;
 mod mutate;
 mod targets;
 
@@ -121,6 +122,16 @@ fn authority() {
 #[test]
 fn credentials() {
     fuzz("credentials", 1, targets::credentials);
+}
+
+#[test]
+fn head() {
+    fuzz("head", 1, framing::head);
+}
+
+#[test]
+fn chunks() {
+    fuzz("chunks", 1, framing::chunks);
 }
 
 #[test]
