@@ -141,12 +141,15 @@ HEALTH = dashboard(
             lines("Request by route (p99)", "Which route is slow for clients?", {"{{route}}": quantile(0.99, "request_seconds", "route")}, "s"),
             lines("Opening a token by algorithm (p99)", "What does cryptography cost?", {"{{algorithm}}": quantile(0.99, "verify_seconds", "algorithm")}, "s"),
             lines("Tokens opened", "How many tokens a second are verified or decrypted?", {"{{algorithm}}": rate("verify_seconds_count", "algorithm")}, "ops", stacked=True),
+            lines("Waiting for cryptography", "How much work waits for the threads of RSA keys, P-384 and P-521?", {"{{instance}}": gauge("crypto_queue_depth")}),
             lines("Verdict cache", "How many tokens were known already?", {"{{result}}": rate("verdict_cache_total", "result")}, "ops", stacked=True),
         ],
         "Replay and store": [
             lines("One-time claims", "What did the store say of one-time tokens?", {"{{mode}} {{result}}": rate("replay_claims_total", "mode, result")}, "ops", stacked=True),
             lines("Store (p99)", "How long does the store take?", {"{{operation}}": quantile(0.99, "store_seconds", "operation")}, "s"),
             lines("Store errors", "Why could it not answer?", {"{{kind}}": rate("store_errors_total", "kind")}, "ops"),
+            lines("Keys thrown out", "Did the store forget claims for want of memory?", {"{{instance}}": gauge("store_evicted_keys_total")}),
+            lines("Claims taken twice", "Tokens that were spent at two places while the store was away.", {"{{instance}}": rate("local_claim_conflicts_total", "instance")}, "ops"),
             lines("Degraded", "Which replicas can't rely on it?", {"{{instance}}": gauge("store_degraded")}, maximum=1),
             lines("Memory of the store", "Since when has it not forgotten?", {"{{instance}}": f"time() - {gauge('store_epoch_timestamp_seconds')}"}, "s"),
             lines("Clock offset", "How far is each replica ahead of the store?", {"{{instance}}": gauge("store_clock_offset_seconds")}, "s"),
@@ -169,9 +172,11 @@ HEALTH = dashboard(
             lines("TLS handshakes", "How do handshakes end?", {"{{version}} {{result}}": rate("tls_handshakes_total", "version, result")}, "ops", stacked=True),
             lines("Connections and tunnels", "What is open?", {"{{listener}}": f"sum by (listener) ({gauge('connections')})", "tunnels {{route}}": f"sum by (route) ({gauge('tunnels')})"}),
         ],
-        "Audit log": [
+        "Audit log, traces, log": [
             lines("Records", "Are decisions written down?", {"{{instance}} {{result}}": rate("audit_records_total", "instance, result")}, "ops"),
             lines("Last record on the disk", "Does the log grow?", {"{{instance}}": gauge("audit_head")}),
+            lines("Spans", "Do traces arrive at their collector?", {"{{result}}": rate("trace_spans_total", "result")}, "ops", stacked=True),
+            lines("Lines lost", "Is the log slower than what it is told?", {"{{instance}}": rate("log_lines_lost_total", "instance")}, "ops"),
         ],
         "Process": [
             lines("CPU", "How many cores does each replica use?", {"{{instance}}": f"rate(process_cpu_seconds_total{{{J}}}[$__rate_interval])"}),

@@ -2,6 +2,7 @@
 //! by Grafana's model of it and by rules of its own, and `tests/scene_monitoring.rs` asks a real Prometheus every query.
 
 use serde_json::Value;
+use tollgate::telemetry::METRICS;
 
 use super::judge::{judge, passes, read, repository, verdict};
 use super::queries::asks_for_what_there_is;
@@ -48,6 +49,14 @@ fn every_query_of_a_dashboard_asks_for_what_there_is() {
         }
         assert!(asked > 15, "{name} asks {asked} queries");
     }
+}
+
+#[test]
+fn every_metric_is_on_a_dashboard() {
+    let all = DASHBOARDS.map(|name| read(&path(name))).concat();
+    let asks = |name: &str| ["{", "_bucket{", "_count{"].iter().any(|end| all.contains(&format!("{name}{end}")));
+    let missing: Vec<&str> = METRICS.iter().map(|metric| metric.name).filter(|name| !asks(name)).collect();
+    assert_eq!(missing, [""; 0]);
 }
 
 #[test]
