@@ -36,6 +36,9 @@ use world::World;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+/// How often each case has its turn at a rate.
+const PACED_ROUNDS: usize = 3;
+
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     if let Some(("bare", rest)) = arguments.split_first().map(|(first, rest)| (first.as_str(), rest)) {
@@ -59,9 +62,11 @@ fn main() -> ExitCode {
             cost(case, &options, measured);
         }
     }
-    for (case, measured) in cases.iter_mut().zip(&mut measured) {
-        eprintln!("latency: {}", case.name);
-        latency(case, &options, measured);
+    for round in 1..=options.rounds.min(PACED_ROUNDS) {
+        eprintln!("round {round}, at a rate");
+        for (case, measured) in cases.iter_mut().zip(&mut measured) {
+            paced(case, &options, measured);
+        }
     }
     drop(cases);
     if options.smoke {
@@ -88,13 +93,15 @@ fn cost(case: &mut Case, options: &Options, measured: &mut Measured) {
     measured.add_cost(used, requests.len(), driven.took);
 }
 
-/// Requests at a rate the contestant can bear: how long each waits from the moment it was due.
-fn latency(case: &mut Case, options: &Options, measured: &mut Measured) {
+/// Requests at a rate the contestant can bear: what each costs when there is time between them, and how long it waits
+/// from the moment it was due.
+fn paced(case: &mut Case, options: &Options, measured: &mut Measured) {
     let rate = options.rate.min(measured.requests_per_second() / 2.0).max(1.0);
     let mut connections = Connections::open(case.address, options.connections);
     let warm = case.requests(options.connections * 4);
     connections.drive(&warm, case.expected, None);
     let requests = case.requests(options.paced(rate));
+    let before = Usage::of(case.pid);
     let driven = connections.drive(&requests, case.expected, Some(rate));
-    measured.add_latencies(rate, driven.latencies);
+    measured.add_paced(rate, Usage::of(case.pid).since(before), &driven.latencies);
 }

@@ -18,9 +18,9 @@ pub struct Options {
     pub requests: usize,
     /// Keep-alive connections, each with one request under way.
     pub connections: usize,
-    /// Requests a second, where latency is measured.
+    /// Requests a second, where they come at a rate.
     pub rate: f64,
-    /// Seconds for which latency is measured.
+    /// Seconds of one turn at that rate.
     seconds: f64,
     only: Option<String>,
 }
@@ -36,7 +36,7 @@ impl Options {
             requests: 4000,
             connections: 8,
             rate: 1000.0,
-            seconds: 6.0,
+            seconds: 2.0,
             only: None,
         };
         let mut arguments = arguments.iter().map(String::as_str);

@@ -21,7 +21,9 @@ pub struct Measured {
     /// Requests a second, by round.
     speed: Vec<f64>,
     rate: f64,
-    /// Milliseconds, sorted.
+    /// Microseconds of CPU a request at that rate, by round.
+    paced: Vec<f64>,
+    /// Milliseconds, of all rounds.
     latencies: Vec<f64>,
 }
 
@@ -29,21 +31,22 @@ impl Measured {
     /// Nothing yet.
     pub fn of(case: &Case<'_>) -> Self {
         let Case { name, goal, foreign, .. } = case;
-        let (cost, speed, latencies) = (Vec::new(), Vec::new(), Vec::new());
-        Self { name, goal: *goal, foreign: *foreign, cost, speed, rate: 0.0, latencies }
+        let (cost, speed, paced, latencies) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        Self { name, goal: *goal, foreign: *foreign, cost, speed, rate: 0.0, paced, latencies }
     }
 
     /// One round: `requests` of them used so much CPU and took so long.
     #[expect(clippy::cast_precision_loss, reason = "some thousands")]
     pub fn add_cost(&mut self, used: Duration, requests: usize, took: Duration) {
-        self.cost.push(used.as_secs_f64() * 1e6 / requests as f64);
+        self.cost.push(each(used, requests));
         self.speed.push(requests as f64 / took.as_secs_f64());
     }
 
-    /// The drive at a fixed rate.
-    pub fn add_latencies(&mut self, rate: f64, latencies: Vec<Duration>) {
+    /// One round at a fixed rate.
+    pub fn add_paced(&mut self, rate: f64, used: Duration, latencies: &[Duration]) {
         self.rate = rate;
-        self.latencies = latencies.into_iter().map(|latency| latency.as_secs_f64() * 1e3).collect();
+        self.paced.push(each(used, latencies.len()));
+        self.latencies.extend(latencies.iter().map(|latency| latency.as_secs_f64() * 1e3));
         self.latencies.sort_by(f64::total_cmp);
     }
 
@@ -54,7 +57,7 @@ impl Measured {
 
     /// The ratio to `bare`, round by round.
     fn ratios(&self, bare: &Self) -> Vec<f64> {
-        self.cost.iter().zip(&bare.cost).map(|(cost, bare)| cost / bare).collect()
+        ratios(&self.cost, &bare.cost)
     }
 
     #[expect(
@@ -67,6 +70,16 @@ impl Measured {
         let at = (self.latencies.len() as f64 * share).ceil() as usize;
         self.latencies.get(at.saturating_sub(1)).copied().unwrap_or(f64::NAN)
     }
+}
+
+fn ratios(costs: &[f64], measure: &[f64]) -> Vec<f64> {
+    costs.iter().zip(measure).map(|(cost, measure)| cost / measure).collect()
+}
+
+/// Microseconds a request.
+#[expect(clippy::cast_precision_loss, reason = "some thousands")]
+fn each(used: Duration, requests: usize) -> f64 {
+    used.as_secs_f64() * 1e6 / requests as f64
 }
 
 /// The one in the middle.
@@ -97,25 +110,27 @@ impl Report {
     /// The table.
     pub fn markdown(&self) -> String {
         let mut text = String::from(
-            "| case | CPU a request | × bare (min–max) | goal | requests/s | p50 | p99 | p99.9 | at |\n\
-             |---|--:|--:|--:|--:|--:|--:|--:|--:|\n",
+            "| case | CPU a request | × bare (min–max) | goal | requests/s | at a rate | × bare | p50 | p99 | p99.9 |\n\
+             |---|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n",
         );
         for measured in &self.measured {
-            let ratios = measured.ratios(self.bare());
+            let by_round = measured.ratios(self.bare());
             let (least, most) =
-                (ratios.iter().copied().fold(f64::INFINITY, f64::min), ratios.iter().copied().fold(0.0, f64::max));
+                (by_round.iter().copied().fold(f64::INFINITY, f64::min), by_round.iter().copied().fold(0.0, f64::max));
             let goal = measured.goal.map_or_else(|| "–".to_owned(), |goal| format!("≤ {goal}"));
             let _ = writeln!(
                 text,
-                "| {} | {:.0} µs | **{:.2}** ({least:.2}–{most:.2}) | {goal} | {:.0} | {:.2} ms | {:.2} ms | {:.2} ms | {:.0}/s |",
+                "| {} | {:.0} µs | **{:.2}** ({least:.2}–{most:.2}) | {goal} | {:.0} | {:.0} µs at {:.0}/s | **{:.2}** | {:.2} ms | {:.2} ms | {:.2} ms |",
                 measured.name,
                 median(&measured.cost),
-                median(&ratios),
+                median(&by_round),
                 measured.requests_per_second(),
+                median(&measured.paced),
+                measured.rate,
+                median(&ratios(&measured.paced, &self.bare().paced)),
                 measured.percentile(0.5),
                 measured.percentile(0.99),
                 measured.percentile(0.999),
-                measured.rate,
             );
         }
         let Rest { ready_after, memory_before, memory_after } = &self.rest;
@@ -130,10 +145,11 @@ impl Report {
 
     fn numbers(&self) -> Value {
         let case = |measured: &Measured| {
-            let ratios = measured.ratios(self.bare());
+            let by_round = measured.ratios(self.bare());
             json!({
-                "case": measured.name, "goal": measured.goal, "ratio": median(&ratios), "ratios": ratios,
+                "case": measured.name, "goal": measured.goal, "ratio": median(&by_round), "ratios": by_round,
                 "cpu_us": measured.cost, "requests_per_second": measured.speed, "rate": measured.rate,
+                "cpu_us_at_rate": measured.paced, "ratio_at_rate": median(&ratios(&measured.paced, &self.bare().paced)),
                 "p50_ms": measured.percentile(0.5), "p99_ms": measured.percentile(0.99), "p999_ms": measured.percentile(0.999),
             })
         };

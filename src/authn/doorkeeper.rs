@@ -21,10 +21,10 @@ impl Doorkeeper {
 
     /// True when `key`, a keyed hash, was here before and is not forgotten. From now on it was.
     pub(super) fn knows(&self, key: &[u8; 32]) -> bool {
-        let [a, b, c, d, e, f, g, h, ..] = *key;
-        let place = u32::from_ne_bytes([a, b, c, d]) as usize % self.marks.len();
+        let word = |at: usize| u32::from_ne_bytes([key[at], key[at + 1], key[at + 2], key[at + 3]]);
+        let place = word(0) as usize % self.marks.len();
         // Zero is the mark of nobody.
-        let mark = u32::from_ne_bytes([e, f, g, h]) | 1;
+        let mark = word(4) | 1;
         let known = self.marks[place].load(Ordering::Relaxed) == mark;
         if !known {
             self.marks[place].store(mark, Ordering::Relaxed);
