@@ -35,39 +35,64 @@
 //!
 //! # The goals that are missed, and why
 //!
-//! `benches/side_by_side/run` on 2026-11-29, on two idle cores; all of it stands in README.md and `benches/results`:
+//! `benches/side_by_side/run` on 2026-11-29, two cores, 8 connections that are never idle; all of it stands in README.md and
+//! `benches/results`. The last columns are the same at 1000 requests a second, with time between them: a request then costs
+//! everybody more, since the processors have slept and their caches hold something else.
 //!
-//! | case | × bare | goal | |
+//! | case | × bare | goal | | × bare at 1000/s |
+//! |---|---|---|---|---|
+//! | the same ES256 token | 1.60 | 1.15 | missed | 1.55 |
+//! | a new ES256 token each time | 4.25 | 3.2 | missed | 2.35 |
+//! | the same, once, against Redis | 4.55 | 3.4 | missed | 2.86 |
+//! | new nested, dir + A256GCM around ES256 | 4.42 | 3.4 | missed | 2.60 |
+//! | new nested, RSA-OAEP-256 around ES256 | 12.88 | 12.5 | missed | 5.61 |
+//! | malformed, refused | 0.70 | 1.15 | met | 1.05 |
+//! | forged, refused | 3.11 | no more than accepting one | met | 1.83 |
+//! | p99 at 1000 requests/s, the same token | 1.19 ms, bare 0.84 and 1.59 ms | 1 ms over bare | met | |
+//! | memory at rest, 100 routes | 27 MiB | 40 MiB | met | |
+//! | ready with 100 routes | 185 ms | 300 ms | met | |
+//!
+//! In the same run HAProxy 2.6 took 3.09 for a new ES256 token and Envoy 1.40 took 5.20, both with fewer checks; for the
+//! same token again and again Envoy with its cache took 2.35.
+//!
+//! The decision is not where it goes: on a cached verdict it takes 1.7 µs with ten routes and with 10,000 (the goal is 3 µs
+//! with 200), and 73 µs on a new ES256 token, of which OpenSSL's verification is 64 in the same hour
+//! (`cargo bench --bench decision -- growth`).
+//!
+//! Where the time is, sampled (`perf record -e cpu-clock -F 4999`, 72,000 and more requests each; being sampled makes all of
+//! it a quarter slower), in µs a request:
+//!
+//! | | bare | the same token | a new ES256 token |
 //! |---|---|---|---|
-//! | the same ES256 token | 1.73 | 1.15 | missed |
-//! | a new ES256 token each time | 5.00 | 3.2 | missed |
-//! | the same, once, against Redis | 4.76 | 3.4 | missed |
-//! | new nested, dir + A256GCM around ES256 | 5.49 | 3.4 | missed |
-//! | new nested, RSA-OAEP-256 around ES256 | 14.37 | 12.5 | missed |
-//! | malformed, refused | 0.75 | 1.15 | met |
-//! | forged, refused | 3.30 | no more than accepting one | met |
-//! | p99 at 1000 requests/s, the same token | 0.12 ms over bare | 1 ms | met |
-//! | memory at rest, 100 routes | 28 MiB | 40 MiB | met |
-//! | ready with 100 routes | 84 ms | 300 ms | met |
+//! | the kernel: waking whoever reads what was sent | 15.1 | 20.8 | 30.4 |
+//! | the kernel: everything else | 11.9 | 13.7 | 17.7 |
+//! | OpenSSL: signatures, hashes | 2.7 | 4.2 | 80.9 |
+//! | OpenSSL: TLS | 3.1 | 3.7 | 5.8 |
+//! | the engine, its types of HTTP, the runtime | 13.0 | 18.1 | 26.7 |
+//! | allocators | 3.3 | 5.8 | 11.6 |
+//! | copying, the clock, the rest of the libraries | 4.2 | 8.2 | 15.5 |
+//! | tollgate's own functions | | 6.2 | 15.3 |
+//! | all of it | 53.3 | 80.8 | 204.0 |
 //!
-//! In the same run HAProxy 2.6 took 3.20 for a new ES256 token and Envoy 1.40 took 4.61, both with fewer checks; for the
-//! same token again and again Envoy with its cache took 2.10.
+//! *The same token.* 1.15 would leave 8 µs of these for everything, and the kernel alone takes 7.5 more: a slower proxy
+//! leaves the others time to sleep, and has to wake them. What tollgate adds in user space is no one thing (the table of
+//! instructions above), and a public route, which decides nothing, has most of it.
 //!
-//! The decision is not where it goes: with 10,000 routes it takes 1.6 µs on a cached verdict (the goal is 3 µs with 200) and
-//! 67 to 69 µs on a new ES256 token, of which OpenSSL's verification is 65 (`cargo bench --bench decision -- growth`).
+//! *A new token.* The verification evicts the engine's code and data from the caches nearest to the processor: the same
+//! functions of engine and runtime take 1.5 times as long as without one. That, and waking, is what is left beside the
+//! 78 µs (64 unsampled) of arithmetic; reading the token takes some 10. Of what is ours to choose:
 //!
-//! *The same token.* By an estimate 1.15 would leave room for some 35,000 instructions more than the bare proxy takes, and
-//! there are 60,000 beside SHA-256. No single part of the table above is that large: what is left is a long tail, of which
-//! the engine's header maps (some 17,000 for what is set on the request and on its answer) are the largest piece. A
-//! public route, which decides nothing, has two thirds of it.
+//! - Remembering a verdict from a token's second use on, instead of its first, took 3 µs of page faults and some of the
+//!   allocator's time from every token that comes once, and the memory at the end of the run from 213 to 35 MiB.
+//! - `lto = "fat"` with one codegen unit, against `thin` with four, in turn on one machine: 1.75 and 1.55 for the same
+//!   token. `opt-level = "s"` for this crate brought 1.71, and nothing at a rate. Panics unwind: aborting on one would
+//!   take every connection along, so it was not weighed.
+//! - OpenSSL's own arithmetic with a table for the issuer's key (below) would halve the verification, but is out of reach
+//!   for safe code.
 //!
-//! *A new token*, sampled (`perf record -e cpu-clock`, 8 s, 159 µs a request): 36 % is OpenSSL's arithmetic on P-256, 24 %
-//! the kernel's, most of that in `sendto`, and of that most in waking the one who reads: the slower the proxy, the more
-//! often the others sleep meanwhile. The allocator takes 4 %, page faults of cached verdicts 2 %, the C library 4 %. No
-//! other function has more than 0.6 %: the rest, some 50 µs, is the same long tail, with the parsing of the token and the
-//! keeping of its verdict in it. The kernel's part grows with ours, so that the ratio is worse than the sum of its parts.
-//!
-//! *Encrypted tokens* add to that 14 µs for dir, and 324 µs for RSA-OAEP-256, of which some 300 µs are the RSA operation.
+//! *Encrypted tokens* add to that 6 µs for dir, and 342 µs for RSA-OAEP-256. The RSA operation alone is 258 µs; of the rest
+//! most is the way to the pool of threads that keeps such work from other requests and back: two threads to be woken, two
+//! more sets of cold caches.
 //!
 //! The engine makes one large future for each request and copies it whole into its box: 8,700 instructions of `memcpy`,
 //! for the bare proxy as well. Whatever a request's context holds by value is a part of it, which is why it is boxed.
@@ -76,34 +101,41 @@
 //!
 //! In µs for one operation, over 900 bytes:
 //!
-//! | operation | OpenSSL 3.6.3 | aws-lc-rs 1 | ring 0.17 | crate `p256`, with tables for the issuer's key |
+//! | operation | OpenSSL 3.6.3 | aws-lc-rs 1 | ring 0.17 | tables for the issuer's key |
 //! |---|---|---|---|---|
-//! | ES256, verify | 65 | 52 | 54 | 45 with windows of 8 bits (0.6 MiB a key), 38 with 16 bits for the generator |
+//! | ES256, verify | 63–65 | 52 | 54 | 33 with OpenSSL's arithmetic (150 KiB and 20–40 ms a key); crate `p256`: 45 with windows of 8 bits (0.6 MiB a key), 38 with 16 bits for the generator |
 //! | ES384, verify | 632 | 189 | 590 | |
 //! | ES512, verify | 1,247 | 493 | | |
 //! | EdDSA, verify | 99 | 34 | | |
 //! | RS256 with 2048 bits, verify | 19 | 18 | | |
+//! | RSA-OAEP-256 with 2048 bits, decrypt | 258 | | | |
 //!
-//! Measured on 2026-11-29 by a program outside this crate, the quietest of 200 batches on 2 shared cores.
+//! Measured on 2026-11-29 by programs outside this crate, the quietest of 200 batches on 2 shared cores. For the 33 µs the
+//! issuer's key is made the generator of a curve of its own, for which OpenSSL computes the table that it has for P-256's
+//! generator (`EC_GROUP_precompute_mult`, deprecated since 3.0): *u₁G + u₂Q* is then two sums of 37 points each, and no
+//! doubling. The first try accepted 200 good signatures and refused a changed one; no more was asked of it.
 //!
 //! The gateway verifies with OpenSSL. A claim in Redis costs 3 to 5 µs with 16 in flight and 13 alone
 //! ([`sizing`](super::sizing)).
 //!
 //! # How cost grows
 //!
-//! `benches/side_by_side/run --growth` on 2026-11-29, µs of CPU a request (`benches/results/growth_connections.svg`,
-//! `growth_replicas.svg`); alone on its connection a request costs everybody more, since nothing is done for two at once:
+//! `benches/side_by_side/run --growth` on 2026-11-29, µs of CPU a request, everybody in turn at each number
+//! (`benches/results/growth_connections.svg`, `growth_replicas.svg`); alone on its connection a request costs everybody
+//! more, since nothing is done for two at once:
 //!
 //! | open connections | 1 | 8 | 64 | 512 |
 //! |---|---|---|---|---|
-//! | bare | 87 | 39 | 44 | 76 |
-//! | the same ES256 token | 117 | 57 | 60 | 103 |
-//! | a new ES256 token | 251 | 170 | 159 | 196 |
+//! | bare | 68 | 41 | 45 | 98 |
+//! | the same ES256 token | 114 | 63 | 68 | 134 |
+//! | × bare | 1.68 | 1.53 | 1.49 | 1.37 |
+//! | a new ES256 token | 227 | 178 | 173 | 253 |
+//! | × bare | 3.36 | 4.32 | 3.83 | 2.59 |
 //!
 //! | replicas on one Redis, one-time tokens | 1 | 2 | 3 | 4 |
 //! |---|---|---|---|---|
-//! | all replicas together | 178 | 178 | 190 | 196 |
-//! | Redis | 11 | 13 | 14 | 12 |
+//! | all replicas together | 180 | 184 | 195 | 195 |
+//! | Redis | 15 | 18 | 19 | 17 |
 //!
 //! Routes, issuers, keys, cached verdicts, revocations and claims: `cargo bench --bench decision -- growth`
 //! (`benches/results/growth_cached.svg`, `growth_new.svg`).
