@@ -14,7 +14,6 @@ use kit::{World, attacks};
 use peak_alloc::PeakAlloc;
 use serde_json::json;
 use tollgate::authn::VerdictCache;
-use tollgate::authn::token::Opened;
 use tollgate::clock::UnixTime;
 use tollgate::issuer::IssuerId;
 use tollgate::jose::{Claims, DecryptionKeySet, JoseHeader, VerificationKeySet, base64url, split};
@@ -160,7 +159,7 @@ fn the_verdict_cache_holds_no_more_than_it_may() {
             let token =
                 world.keys.token("hs").claim("jti", json!(at.to_string())).claim("filler", filler.clone()).text();
             let opened = open(&world, issuer, &token);
-            remember(&cache, &token, &opened);
+            cache.remember(cache.key(&token, 1), &opened);
         }
         let held = MEMORY.current_usage() - before;
         let each = held / cache.len();
@@ -168,13 +167,6 @@ fn the_verdict_cache_holds_no_more_than_it_may() {
         assert!(held <= usize::try_from(BYTES).unwrap() * 11 / 10, "{what}: {held} bytes in {} verdicts", cache.len());
         assert!(cache.len() > 10, "{what}: {} verdicts", cache.len());
     }
-}
-
-/// A token has a place from its second time on.
-fn remember(cache: &VerdictCache, token: &str, opened: &Opened) {
-    let key = cache.key(token, 1);
-    cache.remember(key, opened);
-    cache.remember(key, opened);
 }
 
 /// All that the cache grows by, against the tokens in it. Of an encrypted token, the one inside is kept too.
@@ -188,7 +180,7 @@ fn an_ordinary_verdict_takes_less_than_twice_its_token() {
         let cache = VerdictCache::new(100_000, 256 << 20).unwrap();
         let before = MEMORY.current_usage();
         for token in &tokens {
-            remember(&cache, token, &open(&world, issuer, token));
+            cache.remember(cache.key(token, 1), &open(&world, issuer, token));
         }
         let held = MEMORY.current_usage() - before;
         let (each, of) = (held / cache.len(), sent / tokens.len());

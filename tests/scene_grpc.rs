@@ -74,6 +74,7 @@ fn calls_of_every_shape_go_through() {
     }
     let (_, end) = scene.result("Unary", &token);
     assert_eq!(end["metadata"]["x-after"], "unary", "trailers reach the client: {end}");
+    assert!(end["metadata"].get("x-user-id").is_none(), "what only the upstream is told does not: {end}");
 }
 
 #[test]

@@ -15,14 +15,14 @@ const REPLICAS: usize = 4;
 
 /// Measures, prints, and draws where it is to be kept.
 pub fn run(world: &World, options: &Options) {
-    let connections = by_connections(world, options);
+    let (connections, ratios) = by_connections(world, options);
     let replicas = by_replicas(world, options);
     let text = format!(
         "A request by the number of open connections, µs of CPU\n{}{}\nA one-time request by the number of replicas, µs of CPU of all replicas, and of Redis\n{}\n{}\n",
         chart::table(&connections),
-        chart::table(&relative(&connections)),
+        chart::table(&ratios),
         chart::table(&replicas),
-        report::about(options)
+        report::about(options, "so many")
     );
     println!("{text}");
     if options.save {
@@ -33,34 +33,28 @@ pub fn run(world: &World, options: &Options) {
     }
 }
 
-/// Everybody has a turn at each number, so that a busy machine is busy for all of them.
+/// The cost by the number of connections, and, of all but the first, as ratios to it. Everybody has a turn in each round,
+/// so that a busy machine is busy for all of them.
 #[expect(clippy::cast_precision_loss, reason = "some hundreds")]
-fn by_connections(world: &World, options: &Options) -> Vec<Line> {
+fn by_connections(world: &World, options: &Options) -> (Vec<Line>, Vec<Line>) {
     let mut cases = cases::growing(world);
-    let mut lines = cases.each_ref().map(|case| Line { label: case.name.to_owned(), points: Vec::new() });
+    let lines =
+        |more: &str| cases.each_ref().map(|case| Line { label: format!("{}{more}", case.name), points: vec![] });
+    let (mut costs, mut ratios) = (lines(""), lines(", × bare"));
     for count in CONNECTIONS {
         eprintln!("connections: {count}");
-        let mut costs = cases.each_ref().map(|_| Vec::new());
+        let mut rounds = cases.each_ref().map(|_| Vec::new());
         for _ in 0..options.rounds {
-            for (case, costs) in cases.iter_mut().zip(&mut costs) {
-                costs.push(cost(case, count, options.requests));
+            for (case, rounds) in cases.iter_mut().zip(&mut rounds) {
+                rounds.push(cost(case, count, options.requests));
             }
         }
-        for (line, costs) in lines.iter_mut().zip(&costs) {
-            line.points.push((count as f64, report::median(costs)));
+        for ((costs, ratios), own) in costs.iter_mut().zip(&mut ratios).zip(&rounds) {
+            costs.points.push((count as f64, report::median(own)));
+            ratios.points.push((count as f64, report::median(&report::ratios(own, &rounds[0]))));
         }
     }
-    lines.into()
-}
-
-/// All lines as ratios to the first.
-fn relative(lines: &[Line]) -> Vec<Line> {
-    let Some((measure, lines)) = lines.split_first() else { return Vec::new() };
-    let over = |line: &Line| {
-        let ratios = line.points.iter().zip(&measure.points).map(|(point, measure)| (point.0, point.1 / measure.1));
-        Line { label: format!("{}, × bare", line.label), points: ratios.collect() }
-    };
-    lines.iter().map(over).collect()
+    (costs.into(), ratios.into_iter().skip(1).collect())
 }
 
 /// Microseconds of CPU a request, over `connections`.

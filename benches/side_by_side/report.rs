@@ -72,8 +72,16 @@ impl Measured {
     }
 }
 
-fn ratios(costs: &[f64], measure: &[f64]) -> Vec<f64> {
+/// Round by round, `costs` as ratios to those of the measure.
+pub fn ratios(costs: &[f64], measure: &[f64]) -> Vec<f64> {
     costs.iter().zip(measure).map(|(cost, measure)| cost / measure).collect()
+}
+
+/// The one in the middle, with the least and the most.
+fn spread(values: &[f64]) -> String {
+    let (least, most) =
+        (values.iter().copied().fold(f64::INFINITY, f64::min), values.iter().copied().fold(0.0, f64::max));
+    format!("**{:.2}** ({least:.2}–{most:.2})", median(values))
 }
 
 /// Microseconds a request.
@@ -99,7 +107,7 @@ pub struct Report {
 impl Report {
     /// What was measured under `options`.
     pub fn new(options: &Options, measured: Vec<Measured>, rest: Rest) -> Self {
-        let about = about(options);
+        let about = about(options, &options.connections.to_string());
         Self { measured, rest, about }
     }
 
@@ -110,24 +118,21 @@ impl Report {
     /// The table.
     pub fn markdown(&self) -> String {
         let mut text = String::from(
-            "| case | CPU a request | × bare (min–max) | goal | requests/s | at a rate | × bare | p50 | p99 | p99.9 |\n\
+            "| case | CPU a request | × bare (min–max) | goal | requests/s | at a rate | × bare at that rate | p50 | p99 | p99.9 |\n\
              |---|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n",
         );
         for measured in &self.measured {
-            let by_round = measured.ratios(self.bare());
-            let (least, most) =
-                (by_round.iter().copied().fold(f64::INFINITY, f64::min), by_round.iter().copied().fold(0.0, f64::max));
             let goal = measured.goal.map_or_else(|| "–".to_owned(), |goal| format!("≤ {goal}"));
             let _ = writeln!(
                 text,
-                "| {} | {:.0} µs | **{:.2}** ({least:.2}–{most:.2}) | {goal} | {:.0} | {:.0} µs at {:.0}/s | **{:.2}** | {:.2} ms | {:.2} ms | {:.2} ms |",
+                "| {} | {:.0} µs | {} | {goal} | {:.0} | {:.0} µs at {:.0}/s | {} | {:.2} ms | {:.2} ms | {:.2} ms |",
                 measured.name,
                 median(&measured.cost),
-                median(&by_round),
+                spread(&measured.ratios(self.bare())),
                 measured.requests_per_second(),
                 median(&measured.paced),
                 measured.rate,
-                median(&ratios(&measured.paced, &self.bare().paced)),
+                spread(&ratios(&measured.paced, &self.bare().paced)),
                 measured.percentile(0.5),
                 measured.percentile(0.99),
                 measured.percentile(0.999),
@@ -208,15 +213,14 @@ pub fn keep(name: &str, text: &str) {
 }
 
 /// When, where and how it was measured.
-pub fn about(options: &Options) -> String {
+pub fn about(options: &Options, connections: &str) -> String {
     format!(
-        "{}; {}; load average {} at the end; {} rounds of {} requests over {} connections; `benches/side_by_side/run`",
+        "{}; {}; load average {} at the end; {} rounds of {} requests over {connections} connections; `benches/side_by_side/run`",
         today(),
         usage::machine(),
         usage::load_average(),
         options.rounds,
-        options.requests,
-        options.connections
+        options.requests
     )
 }
 

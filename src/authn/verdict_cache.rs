@@ -3,7 +3,7 @@
 //! Only what never changes is remembered: that the signature verified and the JWE decrypted. Times, audience, binding,
 //! revocation and replay are judged on every use. Routes with `replay: once` don't ask the cache at all: their tokens
 //! come once, so that a place in it would be wasted. For the same reason a token gets its place when it comes a second
-//! time ([`Doorkeeper`]).
+//! time ([`VerdictCache::comes_again`]), unless a lock-out has to know it sooner.
 
 use super::Opened;
 use super::doorkeeper::Doorkeeper;
@@ -23,7 +23,8 @@ const TYPICAL: usize = 2048;
 pub struct VerdictBounds {
     /// The most verdicts; 0: none is remembered.
     pub entries: usize,
-    /// The most memory that they may hold together, in bytes.
+    /// The most memory that they may hold together, in bytes. What tells whether a token came before takes four bytes an
+    /// entry more, and at most 4 MiB.
     pub bytes: u64,
 }
 
@@ -107,11 +108,14 @@ impl VerdictCache {
         None
     }
 
-    /// Remembers a verdict, if its token was here before.
+    /// True when `key` was asked about before, and not so long ago that it is forgotten. From now on it was.
+    #[must_use]
+    pub fn comes_again(&self, key: VerdictKey) -> bool {
+        self.door.knows(&key.0)
+    }
+
+    /// Remembers a verdict.
     pub fn remember(&self, key: VerdictKey, opened: &Opened) {
-        if !self.door.knows(&key.0) {
-            return;
-        }
         self.verdicts.insert(key.0, Verdict { opened: opened.clone(), size: opened.footprint() + OVERHEAD });
     }
 
@@ -161,25 +165,9 @@ mod tests {
         let (registry, cache) = (registry(), VerdictCache::new(entries, bytes).unwrap());
         let verdict = opened(&registry, filler);
         for at in 0..500 {
-            keep(&cache, cache.key(&at.to_string(), 1), &verdict);
+            cache.remember(cache.key(&at.to_string(), 1), &verdict);
         }
         cache
-    }
-
-    fn keep(cache: &VerdictCache, key: VerdictKey, opened: &Opened) {
-        cache.remember(key, opened);
-        cache.remember(key, opened);
-    }
-
-    #[test]
-    fn a_token_that_comes_once_takes_no_place() {
-        let (registry, cache) = (registry(), VerdictCache::new(10, 1 << 20).unwrap());
-        let (key, verdict) = (cache.key("token", 1), opened(&registry, 1));
-        cache.remember(key, &verdict);
-        cache.remember(cache.key("another", 1), &verdict);
-        assert!(cache.is_empty());
-        cache.remember(key, &verdict);
-        assert_eq!(cache.len(), 1);
     }
 
     #[test]
@@ -192,9 +180,18 @@ mod tests {
     }
 
     #[test]
+    fn a_token_is_known_when_it_comes_again() {
+        let cache = VerdictCache::new(10, 1 << 20).unwrap();
+        let comes_again = |token| cache.comes_again(cache.key(token, 1));
+        assert_eq!([comes_again("token"), comes_again("token")], [false, true]);
+        assert!(!cache.comes_again(cache.key("token", 2)), "another generation judges anew");
+        assert!(cache.is_empty());
+    }
+
+    #[test]
     fn a_verdict_is_found_under_its_bytes_its_generation_and_its_cache_alone() {
         let (registry, cache) = (registry(), VerdictCache::new(10, 1 << 20).unwrap());
-        keep(&cache, cache.key("token", 1), &opened(&registry, 1));
+        cache.remember(cache.key("token", 1), &opened(&registry, 1));
         let finds = |token: &str, generation| {
             cache.find(cache.key(token, generation), &registry, UnixTime::from_seconds(0)).is_some()
         };
@@ -208,7 +205,7 @@ mod tests {
     fn a_verdict_without_its_keys_is_dropped_when_it_is_met() {
         let (registry, cache) = (registry(), VerdictCache::new(10, 1 << 20).unwrap());
         let key = cache.key("token", 1);
-        keep(&cache, key, &opened(&registry, 1));
+        cache.remember(key, &opened(&registry, 1));
         let ring = &registry.profile(IssuerId::new(0)).unwrap().keys;
         let none = Arc::new(VerificationKeySet::default());
         ring.replace(crate::issuer::KeySnapshot { set: none, generation: 2, stale_at: None });

@@ -8,7 +8,7 @@ use super::warning::Warning;
 use crate::admin::AdminSettings;
 use crate::authn::DpopNonces;
 use crate::authn::VerdictBounds;
-use crate::decision::{Endpoints, Snapshot};
+use crate::decision::{Endpoints, RoutePolicy, Snapshot};
 use crate::identity::Firewall;
 use crate::issuer::http::RemoteKeys;
 use crate::issuer::{IssuerProfile, Registry};
@@ -65,10 +65,12 @@ impl Loaded {
     /// process for proofs, should the configuration name no shared key.
     #[must_use]
     pub fn into_snapshot(self, generation: u64, endpoints: Arc<dyn Endpoints>, nonces: Arc<DpopNonces>) -> Snapshot {
-        let (policies, identities) = self.rules.into_iter().map(|rule| (rule.policy, rule.identity)).unzip();
+        let (policies, identities): (Vec<RoutePolicy>, _) =
+            self.rules.into_iter().map(|rule| (rule.policy, rule.identity)).unzip();
         Snapshot {
             generation,
             routes: self.routes,
+            locks_out: policies.iter().any(|policy| policy.edge.limits.failures.is_some()),
             policies,
             identities,
             firewall: self.firewall,

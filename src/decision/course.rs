@@ -224,7 +224,10 @@ impl<'c> Course<'c> {
         }
         self.observer.verdict_cache("miss");
         let opened = open().await?;
-        memory.verdicts.remember(key, &opened);
+        // One that comes once would only take a place. But a lock-out is for guesses, and lets proven tokens pass.
+        if self.snapshot.locks_out || memory.verdicts.comes_again(key) {
+            memory.verdicts.remember(key, &opened);
+        }
         Ok(opened)
     }
 

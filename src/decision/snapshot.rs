@@ -17,6 +17,8 @@ pub struct Snapshot {
     pub routes: RouteTable,
     /// What each route asks, by [`RouteId`].
     pub policies: Vec<RoutePolicy>,
+    /// True where clients are locked out of some route.
+    pub locks_out: bool,
     /// What each route tells its upstream, by [`RouteId`].
     pub identities: Vec<IdentityPlan>,
     /// The headers no client may send through, on any route.

@@ -37,7 +37,7 @@
 //! | `store.redis.timeout` | 100 ms | a request waits no longer for the store; a server that is late is not waited for again until it has answered |
 //! | `store.redis.connections` | 1 | one carries some 100 000 claims a second, and every further one splits the batches |
 //! | `store.redis.replica_acks` | 0 | it costs each claim a wait for the replicas; write a majority of them where Sentinels or a cluster promote by themselves |
-//! | `server.verdict_cache` | 100 000 tokens, 256 MiB | what is remembered is the cryptography alone, of a token that comes a second time: one that comes once would only take a place; time, audience, binding, revocation and replay are judged on every use |
+//! | `server.verdict_cache` | 100 000 tokens, 256 MiB | what is remembered is the cryptography alone, of a token that comes a second time – one that comes once would only take a place – or, with a lock-out on any route, of each; time, audience, binding, revocation and replay are judged on every use |
 //! | the queue of RSA, P-384 and P-521 work | 128 for each of `server.threads` | some 40 ms of RSA-2048: who would wait longer than that had better come again |
 //! | `limits.rate`, `limits.failures`, `limits.body`, `in_flight` | none | what is too much only the operator of the upstream knows; what is under way over a reload goes on counting |
 //! | a rate whose store does not answer | counted in this process | exact for each replica is better than no limit, and than refusing everybody |

@@ -17,8 +17,7 @@
 //! 4. **Route.** [`RouteTable`](crate::route::RouteTable): host, then path, then method. A wrong method is 405 and does
 //!    not fall through to a laxer route.
 //! 5. **Limits.** Lock-out, rate by client or route, length of the body: whoever floods or guesses is not worth looking
-//!    at a token for. A token whose verdict is remembered as good, which is one that was accepted twice, passes a
-//!    lock-out. A CORS preflight is answered here.
+//!    at a token for. A token whose verdict is remembered as good passes a lock-out. A CORS preflight is answered here.
 //!    The rate by subject follows when the subject is proven; the place under `in_flight` is taken last but one.
 //! 6. **Credential.** Exactly one, or 400.
 //! 7. **Token.** [`authn::token`](crate::authn::token): size, form, issuer, JOSE header, all before any crypto; then

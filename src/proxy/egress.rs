@@ -4,7 +4,7 @@ use super::context::{Context, Verdict};
 use super::{crossing, ingress, respond};
 use crate::decision::Permit;
 use crate::upstream::{Origin, Outgoing, Protocol};
-use http::{HeaderValue, Version, header, response};
+use http::{HeaderMap, HeaderName, HeaderValue, Version, header, response};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::{Error, ErrorType, OrErr as _, Result};
 use std::borrow::Cow;
@@ -121,9 +121,7 @@ pub(super) fn finish(response: &mut ResponseHeader, request: &RequestHeader, con
     if request.version == Version::HTTP_2 {
         detach(response)?;
     }
-    let leaking = |name: &&http::HeaderName| context.generation.is_identity(name);
-    let leaks: Vec<http::HeaderName> = response.headers.keys().filter(leaking).cloned().collect();
-    for name in leaks {
+    for name in leaks(&response.headers, context) {
         response.remove_header(&name);
     }
     response.insert_header("X-Request-Id", context.request_id.as_str())?;
@@ -134,17 +132,37 @@ pub(super) fn finish(response: &mut ResponseHeader, request: &RequestHeader, con
     crossing::on_answer(response, request, context)
 }
 
+/// Turns the trailers of the upstream's answer into what the client is told.
+pub(super) fn finish_trailers(trailers: &mut HeaderMap, request: &RequestHeader, context: &Context) -> Result<()> {
+    for name in leaks(trailers, context) {
+        trailers.remove(&name);
+    }
+    if request.version == Version::HTTP_2 { detach_values(trailers) } else { Ok(()) }
+}
+
+/// What only the upstream is told, and what it tells the client all the same.
+fn leaks(headers: &HeaderMap, context: &Context) -> Vec<HeaderName> {
+    headers.keys().filter(|name| context.generation.is_identity(name)).cloned().collect()
+}
+
 /// Gives `response` values of its own. Over HTTP/2 the connection's table of headers keeps what was sent for as long as the
 /// connection lives (RFC 7541 §2.3.2); as slices, a few of its bytes would keep the whole buffer that the upstream's answer
 /// was read into.
 fn detach(response: &mut ResponseHeader) -> Result<()> {
-    let answered = std::mem::replace(response, ResponseHeader::build_no_case(response.status, None)?);
+    let answered = std::mem::replace(response, ResponseHeader::build_no_case(response.status, Some(0))?);
     let mut parts = response::Parts::from(answered);
-    for value in parts.headers.values_mut() {
-        let copied = HeaderValue::from_bytes(value.as_bytes());
-        *value = copied.or_err(ErrorType::InternalError, "a header value can't be copied")?;
-    }
+    detach_values(&mut parts.headers)?;
     *response = parts.into();
+    Ok(())
+}
+
+fn detach_values(headers: &mut HeaderMap) -> Result<()> {
+    for value in headers.values_mut() {
+        let sensitive = value.is_sensitive();
+        *value =
+            HeaderValue::from_bytes(value.as_bytes()).or_err(ErrorType::InternalError, "a value can't be copied")?;
+        value.set_sensitive(sensitive);
+    }
     Ok(())
 }
 

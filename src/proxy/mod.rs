@@ -28,6 +28,7 @@ mod request_id;
 mod respond;
 mod retry;
 pub mod settings;
+mod shared;
 mod spans;
 pub mod trust;
 mod tunnel;
@@ -39,19 +40,18 @@ pub use context::{Context, InFlight};
 pub use generation::Generation;
 pub use listen::{Connections, Listening, services};
 pub use settings::{ListenerKind, ListenerSettings, PublicAddress, Scheme, ServerSettings};
+pub use shared::Shared;
 pub use trust::{Network, TrustedProxies};
 
-use crate::clock::Clock;
-use crate::decision::{Denial, Memory, Permit, Preflight, Reason, Recollection, Trace, decide, preflight};
+use crate::decision::{Denial, Memory, Permit, Preflight, Reason, Trace, decide, preflight};
 use crate::observe::{Both, Observer};
 use crate::route::RouteId;
-use crate::telemetry::{Audit, Metrics, Traces};
 use crate::upstream::Pool;
-use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use bytes::Bytes;
 use context::Verdict;
 use endpoints::Own;
+use http::HeaderMap;
 use ingress::Arrival;
 use lifeline::Lifeline;
 use pingora::http::{RequestHeader, ResponseHeader};
@@ -64,32 +64,8 @@ use pingora::{Error, ErrorType, Result};
 use spans::Spans;
 use std::os::fd::RawFd;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
-
-/// What all requests share.
-pub struct Shared {
-    /// The configuration in force. A reload swaps it whole.
-    pub generation: ArcSwap<Generation>,
-    /// What outlives a request: spent tokens, opened tokens.
-    pub memory: Arc<Recollection>,
-    /// Where everything is counted.
-    pub metrics: Arc<Metrics>,
-    /// The source of `now`.
-    pub clock: Arc<dyn Clock>,
-    /// The audit log, where there is one.
-    pub audit: Option<Arc<Audit>>,
-    /// Where spans go, where traces are on.
-    pub traces: Option<Arc<Traces>>,
-    /// The limits of the server.
-    pub settings: ServerSettings,
-    /// The listeners, in the order in which handshakes number them.
-    pub listeners: Vec<ListenerSettings>,
-    /// How many requests are being served.
-    pub in_flight: InFlight,
-    /// True once the process is about to end.
-    pub draining: AtomicBool,
-}
 
 /// The gateway, as the engine sees it.
 pub struct Gateway {
@@ -353,6 +329,15 @@ impl ProxyHttp for Gateway {
         context.target_answered();
         tunnel::answered(session.req_header(), response, context, &self.shared);
         egress::finish(response, session.req_header(), context)
+    }
+
+    async fn response_trailer_filter(
+        &self,
+        session: &mut Session,
+        trailers: &mut HeaderMap,
+        context: &mut Box<Context>,
+    ) -> Result<Option<Bytes>> {
+        egress::finish_trailers(trailers, session.req_header(), context).map(|()| None)
     }
 
     fn response_body_filter(

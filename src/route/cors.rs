@@ -119,7 +119,8 @@ impl CorsPolicy {
     fn allow(&self, origin: &HeaderValue) -> Option<HeaderValue> {
         match &self.origins {
             Origins::Any => Some(HeaderValue::from_static("*")),
-            Origins::Only(list) => list.iter().any(|known| origin == known.as_str()).then(|| origin.clone()),
+            // The value is our own: the request's would keep the buffer it was read into.
+            Origins::Only(list) => HeaderValue::from_str(list.iter().find(|known| origin == known.as_str())?).ok(),
         }
     }
 }

@@ -32,8 +32,10 @@ fn edited(token: &str, edit: &Edit) -> String {
     let mut text: Vec<char> = token.chars().collect();
     let len = text.len();
     match *edit {
-        Edit::Replace(at, letter) => text[at % len] = letter,
         Edit::Insert(at, letter) => text.insert(at % (len + 1), letter),
+        // There is nothing left to change.
+        _ if len == 0 => {}
+        Edit::Replace(at, letter) => text[at % len] = letter,
         Edit::Remove(at) => drop(text.drain(at % len..=at % len)),
         Edit::Cut(at) => text.truncate(1 + at % len),
         Edit::Exchange(one, other) => text.swap(one % len, other % len),

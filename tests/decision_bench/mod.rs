@@ -181,6 +181,7 @@ impl Bench {
         let decryption_key = jose::sign::generate("RSA-OAEP-256", ContentEncryption::A256GCM).unwrap();
         let down = Arc::new(AtomicBool::new(false));
         let snapshot = Snapshot {
+            locks_out: false,
             generation: 1,
             routes: routes(),
             policies: vec![policy(guard)],

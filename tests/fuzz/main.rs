@@ -35,8 +35,11 @@ pub enum Seen {
 fn fuzz(name: &str, share: usize, target: impl Fn(&[u8]) -> Seen) {
     let corpus = corpus(name);
     assert!(corpus.len() >= 4, "{name}: a corpus of {} files", corpus.len());
-    let accepted =
-        corpus.iter().filter(|(path, bytes)| guarded(name, &path.display(), bytes, &target) == Seen::Accepted);
+    let accepted = corpus.iter().filter(|(path, bytes)| {
+        let seen = guarded(name, &path.display(), bytes, &target);
+        assert!(meant(path).is_none_or(|meant| meant == seen), "{}: {seen:?}", path.display());
+        seen == Seen::Accepted
+    });
     let accepted = accepted.count();
     assert!(
         accepted > 0 && accepted < corpus.len(),
@@ -50,6 +53,13 @@ fn fuzz(name: &str, share: usize, target: impl Fn(&[u8]) -> Seen) {
         let input = mutator.next_input(round);
         guarded(name, &format!("round {round}"), &input, &target);
     }
+}
+
+/// What a file of the corpus is meant to be, where its name says so.
+fn meant(path: &Path) -> Option<Seen> {
+    let name = path.file_name()?.to_str()?;
+    let good = name.starts_with("good-").then_some(Seen::Accepted);
+    good.or_else(|| name.starts_with("bad-").then_some(Seen::Refused))
 }
 
 /// Runs the target once; an input that makes it panic is kept before the panic goes on.

@@ -22,7 +22,7 @@ def tell(**what):
 
 
 def unary(request, context):
-    context.set_trailing_metadata((("x-after", "unary"),))
+    context.set_trailing_metadata((("x-after", "unary"), ("x-user-id", "told")))
     return request
 
 
