@@ -57,7 +57,8 @@
 //!
 //! CPU decides, not memory. The same load from 10 gateways of ten times the size has four claims in flight on each
 //! connection, and 12 primaries are enough, with 4.9 GB each. Replicas come on top, one for each primary at least; waiting
-//! for them (`replica_acks: 1`) adds four tenths to what a claim costs the primary, and with 16 in flight doubles it. Keys spread over a cluster evenly, since they are hashes.
+//! for them (`replica_acks: 1`) costs the primary four tenths more for each claim, and twice as much with 16 in flight: with
+//! that, one at a time, 38 primaries instead of 27. Keys spread over a cluster evenly, since they are hashes.
 //!
 //! # Memory over time
 //!

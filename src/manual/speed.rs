@@ -36,31 +36,31 @@
 //! # The goals that are missed, and why
 //!
 //! `benches/side_by_side/run` on 2026-11-29, two cores, 8 connections that are never idle; all of it stands in README.md and
-//! `benches/results`. The last columns are the same at 1000 requests a second, with time between them: a request then costs
-//! everybody more, since the processors have slept and their caches hold something else.
+//! `benches/results`. The last column is the same at 1000 requests a second, with time between them, where a request costs
+//! everybody more; its rounds lie further apart (the bare proxy, measured twice, differs by 5 %).
 //!
 //! | case | × bare | goal | | × bare at 1000/s |
 //! |---|---|---|---|---|
-//! | the same ES256 token | 1.60 | 1.15 | missed | 1.55 |
-//! | a new ES256 token each time | 4.25 | 3.2 | missed | 2.35 |
-//! | the same, once, against Redis | 4.55 | 3.4 | missed | 2.86 |
-//! | new nested, dir + A256GCM around ES256 | 4.42 | 3.4 | missed | 2.60 |
-//! | new nested, RSA-OAEP-256 around ES256 | 12.88 | 12.5 | missed | 5.61 |
-//! | malformed, refused | 0.70 | 1.15 | met | 1.05 |
-//! | forged, refused | 3.11 | no more than accepting one | met | 1.83 |
-//! | p99 at 1000 requests/s, the same token | 1.19 ms, bare 0.84 and 1.59 ms | 1 ms over bare | met | |
-//! | memory at rest, 100 routes | 27 MiB | 40 MiB | met | |
-//! | ready with 100 routes | 185 ms | 300 ms | met | |
+//! | the same ES256 token | 1.57 | 1.15 | missed | 1.53 |
+//! | a new ES256 token each time | 4.37 | 3.2 | missed | 2.80 |
+//! | the same, once, against Redis | 4.64 | 3.4 | missed | 3.11 |
+//! | new nested, dir + A256GCM around ES256 | 4.83 | 3.4 | missed | 2.64 |
+//! | new nested, RSA-OAEP-256 around ES256 | 13.29 | 12.5 | missed | 6.18 |
+//! | malformed, refused | 0.69 | 1.15 | met | 0.98 |
+//! | forged, refused | 3.10 | no more than accepting one | met | 1.93 |
+//! | p99 at 1000 requests/s, the same token | 0.10 ms over bare | 1 ms | met | |
+//! | memory at rest, 100 routes | 26 MiB | 40 MiB | met | |
+//! | ready with 100 routes | 193 ms | 300 ms | met | |
 //!
-//! In the same run HAProxy 2.6 took 3.09 for a new ES256 token and Envoy 1.40 took 5.20, both with fewer checks; for the
-//! same token again and again Envoy with its cache took 2.35.
+//! In the same run HAProxy 2.6 took 3.13 for a new ES256 token and Envoy 1.40 took 4.88, both with fewer checks; for the
+//! same token again and again Envoy with its cache took 2.28.
 //!
 //! The decision is not where it goes: on a cached verdict it takes 1.7 µs with ten routes and with 10,000 (the goal is 3 µs
-//! with 200), and 73 µs on a new ES256 token, of which OpenSSL's verification is 64 in the same hour
-//! (`cargo bench --bench decision -- growth`).
+//! with 200), and 73 µs on a new ES256 token (`cargo bench --bench decision -- growth`). OpenSSL's verification alone took
+//! 64 within the same hour.
 //!
-//! Where the time is, sampled (`perf record -e cpu-clock -F 4999`, 72,000 and more requests each; being sampled makes all of
-//! it a quarter slower), in µs a request:
+//! Where the time is, sampled (`perf record -e cpu-clock -F 4999`, 72,000 and more requests each), in µs a request. Being
+//! sampled costs time itself, the more of it the shorter the request: 14 µs of bare's, 19 and 37 of the others'.
 //!
 //! | | bare | the same token | a new ES256 token |
 //! |---|---|---|---|
@@ -76,23 +76,23 @@
 //!
 //! *The same token.* 1.15 would leave 8 µs of these for everything, and the kernel alone takes 7.5 more: a slower proxy
 //! leaves the others time to sleep, and has to wake them. What tollgate adds in user space is no one thing (the table of
-//! instructions above), and a public route, which decides nothing, has most of it.
+//! instructions above); a public route, which decides nothing, costs 1.46.
 //!
-//! *A new token.* The verification evicts the engine's code and data from the caches nearest to the processor: the same
-//! functions of engine and runtime take 1.5 times as long as without one. That, and waking, is what is left beside the
-//! 78 µs (64 unsampled) of arithmetic; reading the token takes some 10. Of what is ours to choose:
+//! *A new token* costs 123 µs more than one that is known. OpenSSL's arithmetic is 77 of them, waking 10, tollgate's own
+//! functions 9, the engine and the runtime 9, copying and the other libraries 7, allocators 6, the rest of the kernel 4. The
+//! engine does the same work for both: that it takes half as long again we put down to caches that hold the verification's
+//! code and tables instead, which this machine has no counters to show. Of what is ours to choose:
 //!
-//! - Remembering a verdict from a token's second use on, instead of its first, took 3 µs of page faults and some of the
-//!   allocator's time from every token that comes once, and the memory at the end of the run from 213 to 35 MiB.
-//! - `lto = "fat"` with one codegen unit, against `thin` with four, in turn on one machine: 1.75 and 1.55 for the same
-//!   token. `opt-level = "s"` for this crate brought 1.71, and nothing at a rate. Panics unwind: aborting on one would
-//!   take every connection along, so it was not weighed.
+//! - Remembering a verdict from a token's second use on, instead of its first, took 3 µs of page faults from every token
+//!   that comes once, and the memory at the end of the run from 213 to 35 MiB.
+//! - `lto = "fat"` with one codegen unit: 1.55 for the same token, where `thin` with four took 1.75, in turn on one
+//!   machine. With `opt-level = "s"` for this crate it was 1.71, and no less at a rate. Panics unwind: aborting on one
+//!   would take every connection along, so it was not weighed.
 //! - OpenSSL's own arithmetic with a table for the issuer's key (below) would halve the verification, but is out of reach
 //!   for safe code.
 //!
-//! *Encrypted tokens* add to that 6 µs for dir, and 342 µs for RSA-OAEP-256. The RSA operation alone is 258 µs; of the rest
-//! most is the way to the pool of threads that keeps such work from other requests and back: two threads to be woken, two
-//! more sets of cold caches.
+//! *Encrypted tokens* add to that 17 µs for dir, and 343 µs for RSA-OAEP-256, of which the RSA operation alone is 258. The
+//! rest is not taken apart; such work goes to a pool of threads and back, so that no other request waits for it.
 //!
 //! The engine makes one large future for each request and copies it whole into its box: 8,700 instructions of `memcpy`,
 //! for the bare proxy as well. Whatever a request's context holds by value is a part of it, which is why it is boxed.
@@ -120,22 +120,22 @@
 //!
 //! # How cost grows
 //!
-//! `benches/side_by_side/run --growth` on 2026-11-29, µs of CPU a request, everybody in turn at each number
-//! (`benches/results/growth_connections.svg`, `growth_replicas.svg`); alone on its connection a request costs everybody
-//! more, since nothing is done for two at once:
+//! `benches/side_by_side/run --growth` on 2026-11-29, µs of CPU a request and the ratio, the median of five rounds in which
+//! everybody had a turn (`benches/results/growth_connections.svg`, `growth_replicas.svg`); alone on its connection a
+//! request costs everybody more, since nothing is done for two at once:
 //!
 //! | open connections | 1 | 8 | 64 | 512 |
 //! |---|---|---|---|---|
-//! | bare | 68 | 41 | 45 | 98 |
-//! | the same ES256 token | 114 | 63 | 68 | 134 |
-//! | × bare | 1.68 | 1.53 | 1.49 | 1.37 |
-//! | a new ES256 token | 227 | 178 | 173 | 253 |
-//! | × bare | 3.36 | 4.32 | 3.83 | 2.59 |
+//! | bare | 67 | 38 | 43 | 80 |
+//! | the same ES256 token | 112 | 58 | 67 | 112 |
+//! | × bare | 1.67 | 1.54 | 1.60 | 1.36 |
+//! | a new ES256 token | 228 | 160 | 167 | 226 |
+//! | × bare | 3.35 | 4.23 | 4.06 | 2.72 |
 //!
 //! | replicas on one Redis, one-time tokens | 1 | 2 | 3 | 4 |
 //! |---|---|---|---|---|
-//! | all replicas together | 180 | 184 | 195 | 195 |
-//! | Redis | 15 | 18 | 19 | 17 |
+//! | all replicas together | 173 | 173 | 182 | 191 |
+//! | Redis | 11 | 15 | 14 | 17 |
 //!
 //! Routes, issuers, keys, cached verdicts, revocations and claims: `cargo bench --bench decision -- growth`
 //! (`benches/results/growth_cached.svg`, `growth_new.svg`).
