@@ -217,8 +217,9 @@ fn check_target(method: &[u8], target: &[u8], host: Option<&[u8]>) -> Result<(),
     };
     let (path, query) = path.split_at(path.iter().position(|byte| *byte == b'?').unwrap_or(path.len()));
     let odd_in_path = |byte: &u8| !byte.is_ascii_graphic() || b"\"#<>\\^`{|}".contains(byte);
-    let odd_in_query = |byte: &u8| *byte < b' ' || *byte == 0x7f || *byte == b'#';
-    if path.iter().any(odd_in_path) || query.iter().any(odd_in_query) {
+    // The engine refuses the quotes, the brackets and what is no UTF-8 too, but without a reason.
+    let odd_in_query = |byte: &u8| *byte < b' ' || b"\"#<>\x7f".contains(byte);
+    if path.iter().any(odd_in_path) || query.iter().any(odd_in_query) || std::str::from_utf8(query).is_err() {
         return Err(HeadFault::AmbiguousTarget);
     }
     Ok(())

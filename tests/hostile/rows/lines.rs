@@ -115,6 +115,10 @@ fn targets() -> Vec<Row> {
         line("a backslash in the path", "GET /public\\admin HTTP/1.1", 400),
         line("a byte beyond ASCII in the path", "GET /public/\u{e9} HTTP/1.1", 400),
         line("a control byte in the query", "GET /public/x?a=\u{1} HTTP/1.1", 400),
+        line("quotes in the query", "GET /public/x?a=\"b\" HTTP/1.1", 400),
+        line("brackets in the query", "GET /public/x?a=<b> HTTP/1.1", 400),
+        row("a query that is no UTF-8", b"GET /public/x?a=\xbb HTTP/1.1\r\nHost: api.example.test\r\n\r\n", Cut(400)),
+        row("a letter beyond ASCII in the query", get("/public/x?a=\u{e9}", ""), got("/public/x?a=\u{e9}")),
         row(
             "a URL of this host",
             "GET https://api.example.test/public/x?q HTTP/1.1\r\nHost: api.example.test\r\n\r\n",
