@@ -64,12 +64,7 @@ fn cost(case: &mut Case<'_>, connections: usize, requests: usize) -> f64 {
     let requests = case.requests(requests);
     let before = Usage::of(case.pid);
     connections.drive(&requests, case.expected, None);
-    each(Usage::of(case.pid).since(before).as_secs_f64(), requests.len())
-}
-
-#[expect(clippy::cast_precision_loss, reason = "some thousands")]
-fn each(seconds: f64, requests: usize) -> f64 {
-    seconds * 1e6 / requests as f64
+    report::each(Usage::of(case.pid).since(before), requests.len())
 }
 
 /// All replicas are driven at once, each with its share of the requests.
@@ -108,7 +103,7 @@ fn together(world: &World, gateways: &[Gateway], options: &Options) -> (f64, f64
         }
     });
     let after = used();
-    let ours: f64 = after.0.iter().zip(before.0).map(|(after, before)| after.since(before).as_secs_f64()).sum();
+    let ours = after.0.iter().zip(before.0).map(|(after, before)| after.since(before)).sum();
     let requests = share * gateways.len();
-    (each(ours, requests), each(after.1.since(before.1).as_secs_f64(), requests))
+    (report::each(ours, requests), report::each(after.1.since(before.1), requests))
 }

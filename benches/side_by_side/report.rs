@@ -60,6 +60,11 @@ impl Measured {
         ratios(&self.cost, &bare.cost)
     }
 
+    /// The same at a fixed rate.
+    fn ratios_at_rate(&self, bare: &Self) -> Vec<f64> {
+        ratios(&self.paced, &bare.paced)
+    }
+
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
@@ -86,7 +91,7 @@ fn spread(values: &[f64]) -> String {
 
 /// Microseconds a request.
 #[expect(clippy::cast_precision_loss, reason = "some thousands")]
-fn each(used: Duration, requests: usize) -> f64 {
+pub fn each(used: Duration, requests: usize) -> f64 {
     used.as_secs_f64() * 1e6 / requests as f64
 }
 
@@ -132,7 +137,7 @@ impl Report {
                 measured.requests_per_second(),
                 median(&measured.paced),
                 measured.rate,
-                spread(&ratios(&measured.paced, &self.bare().paced)),
+                spread(&measured.ratios_at_rate(self.bare())),
                 measured.percentile(0.5),
                 measured.percentile(0.99),
                 measured.percentile(0.999),
@@ -154,7 +159,7 @@ impl Report {
             json!({
                 "case": measured.name, "goal": measured.goal, "ratio": median(&by_round), "ratios": by_round,
                 "cpu_us": measured.cost, "requests_per_second": measured.speed, "rate": measured.rate,
-                "cpu_us_at_rate": measured.paced, "ratio_at_rate": median(&ratios(&measured.paced, &self.bare().paced)),
+                "cpu_us_at_rate": measured.paced, "ratio_at_rate": median(&measured.ratios_at_rate(self.bare())),
                 "p50_ms": measured.percentile(0.5), "p99_ms": measured.percentile(0.99), "p999_ms": measured.percentile(0.999),
             })
         };

@@ -17,7 +17,7 @@ pub struct Snapshot {
     pub routes: RouteTable,
     /// What each route asks, by [`RouteId`].
     pub policies: Vec<RoutePolicy>,
-    /// True where clients are locked out of some route.
+    /// True where some route of `policies` locks clients out: told once, for the routes may be many.
     pub locks_out: bool,
     /// What each route tells its upstream, by [`RouteId`].
     pub identities: Vec<IdentityPlan>,

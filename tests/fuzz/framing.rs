@@ -49,7 +49,7 @@ pub fn head(input: &[u8]) -> Seen {
 
 /// What the engine's parser makes of `head` is this.
 fn parses_as(head: &[u8], method: &str, target: &str, fields: &[(String, &str)]) {
-    let mut room = [httparse::EMPTY_HEADER; 20];
+    let mut room = [httparse::EMPTY_HEADER; LIMITS.fields];
     let mut request = httparse::Request::new(&mut room);
     assert_eq!(request.parse(head), Ok(httparse::Status::Complete(head.len())), "{target}");
     let latin = |bytes: &[u8]| bytes.iter().map(|byte| char::from(*byte)).collect::<String>();
