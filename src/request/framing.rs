@@ -338,7 +338,7 @@ mod tests {
     #[test]
     fn a_target_is_a_path_or_a_url_of_this_host() {
         for text in [
-            "GET /a/%2e?b=<c>\u{e9} HTTP/1.1",
+            "GET /a/%2e?b='c'\u{e9}`{|} HTTP/1.1",
             "GET http://a.test/x HTTP/1.1",
             "GET HTTPS://a.test HTTP/1.1",
             "OPTIONS * HTTP/1.1",
@@ -365,6 +365,8 @@ mod tests {
             "GET /\u{e9} HTTP/1.1",
             "GET /\u{1} HTTP/1.1",
             "GET /?a=\u{1} HTTP/1.1",
+            "GET /?a=\"b\" HTTP/1.1",
+            "GET /?a=<b> HTTP/1.1",
             "GET /?a#b HTTP/1.1",
             "GET http://a.test/x#y HTTP/1.1",
         ] {
