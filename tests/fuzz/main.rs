@@ -2,8 +2,8 @@
 //!
 //! Each target begins with the files of `tests/corpus/NAME`, replays them, and goes on with mutations of them, the same
 //! ones on every run. `TOLLGATE_FUZZ_ROUNDS=1000000 cargo test --test fuzz NAME` looks further, `TOLLGATE_FUZZ_SEED`
-//! elsewhere. An input that breaks a target is written to `target/fuzz/NAME`; the fix comes with that file in the
-//! corpus.
+//! elsewhere. What breaks a target, be it by a panic or by running out of stack, is then in `target/fuzz/NAME.input`;
+//! the fix comes with that file in the corpus.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test stops at the first surprise")]
 
@@ -62,19 +62,15 @@ fn meant(path: &Path) -> Option<Seen> {
     good.or_else(|| name.starts_with("bad-").then_some(Seen::Refused))
 }
 
-/// Runs the target once; an input that makes it panic is kept before the panic goes on.
+/// Runs the target once. The input is kept beforehand: not every end can be caught.
 fn guarded(name: &str, origin: &dyn std::fmt::Display, input: &[u8], target: &impl Fn(&[u8]) -> Seen) -> Seen {
-    match catch_unwind(AssertUnwindSafe(|| target(input))) {
-        Ok(seen) => seen,
-        Err(panic) => {
-            let directory = root("target/fuzz").join(name);
-            fs::create_dir_all(&directory).unwrap();
-            let kept = directory.join(format!("{:016x}", fnv(input)));
-            fs::write(&kept, input).unwrap();
-            eprintln!("{name}: broken by {origin}; the input is kept in {}", kept.display());
-            std::panic::resume_unwind(panic)
-        }
-    }
+    let kept = root("target/fuzz").join(format!("{name}.input"));
+    fs::create_dir_all(kept.parent().unwrap()).unwrap();
+    fs::write(&kept, input).unwrap();
+    catch_unwind(AssertUnwindSafe(|| target(input))).unwrap_or_else(|panic| {
+        eprintln!("{name}: broken by {origin}; the input is in {}", kept.display());
+        std::panic::resume_unwind(panic)
+    })
 }
 
 fn corpus(name: &str) -> Vec<(PathBuf, Vec<u8>)> {
