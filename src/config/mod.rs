@@ -23,9 +23,11 @@ mod secrets;
 mod site;
 mod source;
 mod spending;
+mod suggest;
 pub mod unsupported;
 mod warning;
 mod watch;
+mod words;
 
 pub use compile::{RevocationSettings, Rule, StoreSettings};
 pub use fault::{Fault, Faults};

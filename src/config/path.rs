@@ -5,6 +5,9 @@ use std::fmt::Write as _;
 /// The longest key shown in a fault; a longer one is cut, so that one line of a log stays one line.
 const MAX_SHOWN: usize = 64;
 
+/// What is shown in place of a key that may be a piece of a secret.
+pub const UNSHOWN: &str = "(not shown)";
+
 /// One step down from a mapping or a list.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Segment {
@@ -69,7 +72,7 @@ pub fn print_key(out: &mut String, key: &str) {
     if !out.is_empty() {
         out.push('.');
     }
-    if !key.is_empty() && key.len() <= MAX_SHOWN && key.bytes().all(is_plain) {
+    if key == UNSHOWN || (!key.is_empty() && key.len() <= MAX_SHOWN && key.bytes().all(is_plain)) {
         out.push_str(key);
     } else {
         // An odd key may hold line breaks or terminal escapes: what is printed must stay one harmless line.

@@ -54,7 +54,7 @@ pub fn refuse(tree: &mut Value, root: &Site, faults: &mut Faults) {
         }
     }
     for (path, row) in found {
-        let site = root.at(path.iter().cloned().collect());
+        let site = root.at(path.iter().cloned().collect()).known();
         faults.push(&site, "is not supported in this version", row.remedy);
         cut(tree, &path);
     }

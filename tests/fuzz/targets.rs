@@ -154,8 +154,19 @@ pub fn gateway(workshop: &Workshop, input: &[u8]) -> Seen {
         Err(faults) => {
             assert!(!faults.is_empty());
             assert!(faults.iter().all(|fault| fault.line() > 0), "{faults}");
-            assert!(!faults.to_string().contains(CANARY));
+            assert!(!faults.to_string().contains(CANARY) || !is_secret(input), "{faults}");
             Refused
         }
     }
+}
+
+/// True if the canary stands only where a secret belongs. A mutation may have made a key or a file's name of it, and
+/// these have to be shown.
+fn is_secret(input: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(input);
+    text.match_indices(CANARY).all(|(at, _)| {
+        let line = text[..at].rsplit('\n').next().unwrap_or_default();
+        let key = line.rsplit_once(": ").map_or("", |(before, _)| before);
+        ["token", "shared_secret", "decryption_keys"].iter().any(|secret| key.ends_with(secret))
+    })
 }

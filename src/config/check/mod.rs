@@ -3,7 +3,6 @@
 //! The faulty parts are cut out rather than ending the check, so that what stands beside them is read and judged too.
 
 mod phrase;
-mod suggest;
 mod translate;
 
 use super::fault::{Faults, MAX_FAULTS};

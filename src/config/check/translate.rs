@@ -1,8 +1,8 @@
 //! From a breach of the JSON Schema to a sentence: what is wrong, what to write instead.
 
 use super::phrase;
-use super::suggest;
 use crate::config::path::{Path, Segment};
+use crate::config::suggest;
 use jsonschema::ValidationError;
 use jsonschema::error::ValidationErrorKind as Kind;
 use jsonschema::paths::LocationSegment;

@@ -2,8 +2,9 @@
 
 use super::scalar;
 use super::{Entry, Kind, MAX_BYTES, MAX_DEPTH, Node};
-use crate::config::path::{Path, Segment};
-use saphyr_parser::{Event, Parser, ScalarStyle};
+use crate::config::path::{Path, Segment, UNSHOWN};
+use crate::config::words;
+use saphyr_parser::{Event, Parser, ScalarStyle, Span};
 use serde_json::Value;
 use std::collections::HashSet;
 
@@ -54,6 +55,13 @@ struct Key {
     text: String,
     line: usize,
     keep: bool,
+    secret: bool,
+}
+
+impl Key {
+    fn shown(&self) -> &str {
+        if self.secret { UNSHOWN } else { &self.text }
+    }
 }
 
 #[derive(Default)]
@@ -63,6 +71,8 @@ struct Builder {
     notes: Vec<Note>,
     documents: usize,
     stopped: bool,
+    /// The line on which the last key or value ended.
+    text_line: usize,
 }
 
 impl Builder {
@@ -70,7 +80,11 @@ impl Builder {
         let mut parser = Parser::new_from_str(text);
         while let Some(next) = parser.next_event() {
             match next {
-                Ok((event, span)) => self.take(event, span.start.line().max(1)),
+                Ok((event, span)) => {
+                    let last_line = last_line(&event, &span);
+                    self.take(event, span.start.line().max(1));
+                    self.text_line = last_line.unwrap_or(self.text_line);
+                }
                 // The parser's own words name the grammar rule, never the text: they are safe to repeat.
                 Err(error) => self.stop(
                     error.marker().line().max(1),
@@ -124,7 +138,7 @@ impl Builder {
     fn alias(&mut self, line: usize) {
         self.note(line, "is a YAML alias (`*`)", "write the value out where it is used");
         if self.awaits_key() {
-            self.set_key(String::new(), line, false);
+            self.refuse_key(line);
         } else {
             self.add(Node { line, kind: Kind::Scalar(Value::Null) });
         }
@@ -141,14 +155,17 @@ impl Builder {
     fn key(&mut self, text: &str, line: usize) {
         if text == "<<" {
             self.note(line, "is a YAML merge key (`<<`)", "write the keys out, or use `defaults`");
-            return self.set_key(text.to_owned(), line, false);
+            return self.refuse_key(line);
         }
         let folded = if self.in_headers() { fold_header(text) } else { text.to_owned() };
         let fresh = match self.open.last_mut() {
             Some(Open::Map { seen, .. }) => seen.insert(folded),
             _ => true,
         };
-        self.set_key(text.to_owned(), line, fresh);
+        let secret = self.may_be_of_a_secret(text, line);
+        if let Some(Open::Map { key, .. }) = self.open.last_mut() {
+            *key = Some(Key { text: text.to_owned(), line, keep: fresh, secret });
+        }
         if !fresh {
             self.note(line, "is written twice in one mapping", "keep one of the two");
         }
@@ -156,21 +173,34 @@ impl Builder {
 
     /// True inside `identity.headers`, where two spellings of one header name are the same key.
     fn in_headers(&self) -> bool {
-        let mut keys = self.open.iter().rev().skip(1).map(|open| match open {
+        let mut keys = self.keys_around();
+        keys.next() == Some("headers") && keys.next() == Some("identity")
+    }
+
+    /// The keys that lead to the mapping that is open, innermost first; a list has an empty one.
+    fn keys_around(&self) -> impl Iterator<Item = &str> {
+        self.open.iter().rev().skip(1).map(|open| match open {
             Open::Map { key: Some(key), .. } => key.text.as_str(),
             _ => "",
-        });
-        keys.next() == Some("headers") && keys.next() == Some("identity")
+        })
     }
 
     fn awaits_key(&self) -> bool {
         matches!(self.open.last(), Some(Open::Map { key: None, .. }))
     }
 
-    fn set_key(&mut self, text: String, line: usize, keep: bool) {
+    /// What is no key at all takes its value with it.
+    fn refuse_key(&mut self, line: usize) {
         if let Some(Open::Map { key, .. }) = self.open.last_mut() {
-            *key = Some(Key { text, line, keep });
+            *key = Some(Key { text: String::new(), line, keep: false, secret: false });
         }
+    }
+
+    /// True if the key `text` is none, and stands behind something else on its line, as only in braces, or looks like
+    /// a key and its value in one.
+    fn may_be_of_a_secret(&self, text: &str, line: usize) -> bool {
+        let free = self.keys_around().next().is_some_and(words::names_freely);
+        !free && (words::is_odd(text) || (line == self.text_line && !words::is_key(text)))
     }
 
     fn enter(&mut self, line: usize, open: Open) {
@@ -188,7 +218,7 @@ impl Builder {
         };
         if self.awaits_key() {
             self.note(node.line, "has a mapping or a list as a key", "write a plain word as the key");
-            self.set_key(String::new(), node.line, false);
+            self.refuse_key(node.line);
         } else {
             self.add(node);
         }
@@ -198,9 +228,12 @@ impl Builder {
         match self.open.last_mut() {
             None => self.root = Some(node),
             Some(Open::List { items, .. }) => items.push(node),
-            Some(Open::Map { entries, key, .. }) => {
-                if let Some(Key { text, line, keep: true }) = key.take() {
-                    entries.push(Entry { key: text, line, node });
+            Some(Open::Map { entries, key, seen, .. }) => {
+                if let Some(Key { text, line, keep: true, secret }) = key.take() {
+                    // The first key in braces that were closed stands behind no comma; with a value, it is a key.
+                    let behind_a_comma = seen.len() > 1 || node.kind == Kind::Scalar(Value::Null);
+                    let secret = secret && (behind_a_comma || words::is_odd(&text));
+                    entries.push(Entry { key: text, line, secret, node });
                 }
             }
         }
@@ -222,7 +255,7 @@ impl Builder {
             .iter()
             .filter_map(|open| match open {
                 Open::List { items, .. } => Some(Segment::Index(items.len())),
-                Open::Map { key, .. } => key.as_ref().map(|key| Segment::Key(key.text.clone())),
+                Open::Map { key, .. } => key.as_ref().map(|key| Segment::Key(key.shown().to_owned())),
             })
             .collect()
     }
@@ -236,6 +269,17 @@ impl Builder {
         let complete = !self.stopped;
         let root = self.root.unwrap_or(Node { line: 1, kind: Kind::Scalar(Value::Null) });
         (Tree { root, complete }, notes)
+    }
+}
+
+/// The line on which a key or value ends. What is absent ends nowhere, and a block ends where it began, for its end lies
+/// on the line of the next key.
+fn last_line(event: &Event<'_>, span: &Span) -> Option<usize> {
+    match event {
+        Event::Scalar(_, ScalarStyle::Literal | ScalarStyle::Folded, ..) => Some(span.start.line()),
+        Event::Scalar(..) if span.is_empty() => None,
+        Event::Scalar(..) => Some(span.end.line()),
+        _ => None,
     }
 }
 

@@ -41,11 +41,12 @@ enum Kind {
     Map(Vec<Entry>),
 }
 
-/// A key of a mapping with its own line and its value.
+/// A key of a mapping with its own line and its value, and whether it may be a piece of a secret.
 #[derive(Clone, Debug, PartialEq)]
 struct Entry {
     key: String,
     line: usize,
+    secret: bool,
     node: Node,
 }
 
@@ -65,6 +66,15 @@ impl Node {
             }
             (Kind::List(items), Segment::Index(index)) => items.get(*index).map(|item| (item.line, item)),
             _ => None,
+        }
+    }
+
+    /// True if `segment` leads into a key that may be a piece of a secret, and must not be shown.
+    #[must_use]
+    pub fn is_secret(&self, segment: &Segment) -> bool {
+        match (&self.kind, segment) {
+            (Kind::Map(entries), Segment::Key(key)) => entries.iter().any(|entry| entry.secret && entry.key == *key),
+            _ => false,
         }
     }
 
