@@ -85,6 +85,7 @@ impl World {
             generation: 1,
             routes: routes(size.routes),
             locks_out: false,
+            pins_https: true,
             policies: (0..places).map(|number| policy(number, size.routes, &believed)).collect(),
             identities: (0..places).map(|_| identity()).collect(),
             firewall: Firewall::new(["X-User-Id", "X-User-Roles"], []),

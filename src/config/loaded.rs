@@ -16,6 +16,7 @@ use crate::proxy::{ListenerSettings, ServerSettings};
 use crate::route::RouteTable;
 use crate::telemetry::{AuditSettings, LogSettings, TracesSettings};
 use crate::upstream::UpstreamSettings;
+use http::header::STRICT_TRANSPORT_SECURITY;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -71,6 +72,7 @@ impl Loaded {
             generation,
             routes: self.routes,
             locks_out: policies.iter().any(|policy| policy.edge.limits.failures.is_some()),
+            pins_https: !policies.iter().any(|policy| policy.edge.speaks_of(&STRICT_TRANSPORT_SECURITY)),
             policies,
             identities,
             firewall: self.firewall,

@@ -19,6 +19,12 @@ pub struct Edge {
 }
 
 impl Edge {
+    /// True where the route has its own word on the header `name`, be it that there is none.
+    #[must_use]
+    pub fn speaks_of(&self, name: &HeaderName) -> bool {
+        self.response_headers.iter().any(|(own, _)| own == name)
+    }
+
     /// The path for the upstream of a request that was matched by `path`.
     #[must_use]
     pub fn forwarded(&self, path: CanonicalPath) -> CanonicalPath {

@@ -5,6 +5,7 @@ use crate::authn::DpopNonces;
 use crate::identity::{Firewall, IdentityPlan};
 use crate::issuer::Registry;
 use crate::route::{RouteId, RouteTable};
+use http::header::STRICT_TRANSPORT_SECURITY;
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
@@ -19,6 +20,8 @@ pub struct Snapshot {
     pub policies: Vec<RoutePolicy>,
     /// True where some route of `policies` locks clients out: told once, for the routes may be many.
     pub locks_out: bool,
+    /// True unless some route of `policies` has its own word on `Strict-Transport-Security`.
+    pub pins_https: bool,
     /// What each route tells its upstream, by [`RouteId`].
     pub identities: Vec<IdentityPlan>,
     /// The headers no client may send through, on any route.
@@ -48,6 +51,13 @@ impl Snapshot {
     #[must_use]
     pub fn policy(&self, route: RouteId) -> Option<&RoutePolicy> {
         self.policies.get(route.index())
+    }
+
+    /// True if an answer by the route of `policy`, or by none, pins its host to HTTPS without being told to. The header
+    /// is about the host: where one route has another word on it, what belongs to no route leaves it to that one.
+    #[must_use]
+    pub fn pins_https(&self, policy: Option<&RoutePolicy>) -> bool {
+        policy.map_or(self.pins_https, |policy| !policy.edge.speaks_of(&STRICT_TRANSPORT_SECURITY))
     }
 
     /// The name of `route` as a metric label.

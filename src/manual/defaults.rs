@@ -31,6 +31,7 @@
 //! | `tls.unknown_sni` | `reject` | a client that asks for another name wants another server |
 //! | key exchange | X25519MLKEM768, then X25519, P-256, P-384 | what is recorded today must not be read by a quantum computer later; the first needs OpenSSL 3.5, which the build brings along unless it is told to use the system's (`OPENSSL_NO_VENDOR`) |
 //! | resumption of sessions | not on listeners that ask for client certificates | a resumed session keeps a certificate past its end and its revocation (CVE-2025-23419) |
+//! | `Strict-Transport-Security` | `max-age=31536000`, on every answer over TLS | a browser that came by HTTPS once never tries without; not for subdomains, which are not ours to promise for. The upstream's or the route's own word counts instead (`response_headers`; empty: none), and where any route has one, answers of no route leave it out: the header is about the whole host |
 //! | `tls.ocsp_staple` | none | whoever renews it is not the gateway; what is stale or foreign makes clients refuse a good certificate, and is not shown |
 //! | `tls.min_version` | 1.2 | older versions have known breaks (RFC 8996) |
 //! | `store` | embedded | works without anything else; it forgets on restart, and says so by `replay_unprovable` |

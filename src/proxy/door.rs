@@ -145,8 +145,8 @@ impl<A> Door<A> {
     /// Answers a faulty head and ends the connection.
     async fn refuse(&self, mut stream: Stream, head: &[u8], fault: HeadFault, watch: Stopwatch) {
         let (request_id, denial) = (request_id::new(), Denial::new(fault.into()));
-        let encrypted = stream.get_ssl_digest().is_some();
-        let to = respond::Addressee { request_id: request_id.as_str(), encrypted, also: &[] };
+        let hsts = stream.get_ssl_digest().is_some() && self.shared.generation.load().snapshot.pins_https(None);
+        let to = respond::Addressee { request_id: request_id.as_str(), hsts, also: &[] };
         let client = peer_of(stream.get_socket_digest().as_deref()).unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
         let answer = respond::bytes(&denial, to);
         // Whoever does not read the answer does without it.

@@ -76,7 +76,8 @@ impl Gateway {
         if status == StatusCode::OK {
             limits.uncount(&counted, &REFUSED_NOTICES);
         }
-        let to = respond::Addressee { request_id: context.request_id.as_str(), encrypted, also: &[] };
+        let hsts = encrypted && context.generation.snapshot.pins_https(None);
+        let to = respond::Addressee { request_id: context.request_id.as_str(), hsts, also: &[] };
         respond::acknowledge(session, status, to).await?;
         Ok(Ok(status))
     }

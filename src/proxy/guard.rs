@@ -29,8 +29,8 @@ impl Guard {
         let (request_id, watch) = (super::request_id::new(), Stopwatch::start());
         let now = self.shared.clock.now();
         let arrival = ingress::Arrival::of(session, &self.shared.listeners, now);
-        let to =
-            respond::Addressee { request_id: request_id.as_str(), encrypted: arrival.transport.encrypted, also: &[] };
+        let hsts = arrival.transport.encrypted && self.shared.generation.load().snapshot.pins_https(None);
+        let to = respond::Addressee { request_id: request_id.as_str(), hsts, also: &[] };
         let denial = Denial::new(Reason::MethodNotAllowed);
         // A client that does not read the answer does without it.
         let _ = respond::refuse(session, &denial, to).await;

@@ -108,8 +108,9 @@ impl Gateway {
     /// Answers a preflight.
     async fn allow(&self, session: &mut ServerSession, context: &mut Context, preflight: Preflight) {
         let also = preflight.headers;
-        let to =
-            respond::Addressee { request_id: context.request_id.as_str(), encrypted: context.encrypted(), also: &also };
+        let snapshot = &context.generation.snapshot;
+        let hsts = context.encrypted() && snapshot.pins_https(snapshot.policy(preflight.route));
+        let to = respond::Addressee { request_id: context.request_id.as_str(), hsts, also: &also };
         if respond::preflight(session, to).await.is_err() {
             session.set_keepalive(None);
         }
@@ -121,8 +122,8 @@ impl Gateway {
         let arrival = context.arrival.get_or_insert_with(|| Arrival::of(session, &self.shared.listeners, context.time));
         let policy = denial.route.and_then(|route| context.generation.snapshot.policy(route));
         let also = crossing::on_refusal(policy, session.req_header());
-        let encrypted = arrival.transport.encrypted;
-        let to = respond::Addressee { request_id: context.request_id.as_str(), encrypted, also: &also };
+        let hsts = arrival.transport.encrypted && context.generation.snapshot.pins_https(policy);
+        let to = respond::Addressee { request_id: context.request_id.as_str(), hsts, also: &also };
         if respond::refuse(session, &denial, to).await.is_err() {
             session.set_keepalive(None);
         }
@@ -135,11 +136,8 @@ impl Gateway {
             return self.refuse(session, context, reason.into()).await;
         }
         let arrival = context.arrival.insert(Arrival::of(session, &self.shared.listeners, context.time));
-        let to = respond::Addressee {
-            request_id: context.request_id.as_str(),
-            encrypted: arrival.transport.encrypted,
-            also: &[],
-        };
+        let hsts = arrival.transport.encrypted && context.generation.snapshot.pins_https(None);
+        let to = respond::Addressee { request_id: context.request_id.as_str(), hsts, also: &[] };
         let status = healthz::status(self.shared.draining.load(Ordering::Acquire));
         if respond::acknowledge(session, status, to).await.is_err() {
             session.set_keepalive(None);

@@ -37,7 +37,7 @@ impl Redirector {
     async fn answer(&self, session: &mut ServerSession) {
         let (watch, time, request_id) = (Stopwatch::start(), self.shared.clock.now(), request_id::new());
         let arrival = Arrival::of(session, &self.shared.listeners, time);
-        let to = Addressee { request_id: request_id.as_str(), encrypted: false, also: &[] };
+        let to = Addressee { request_id: request_id.as_str(), hsts: false, also: &[] };
         if healthz::is_asked(session.req_header())
             && ingress::check_framing(session, self.shared.settings.max_header).is_ok()
         {

@@ -26,8 +26,8 @@ const DRAIN_TIME: Duration = Duration::from_secs(2);
 pub(super) struct Addressee<'r> {
     /// The request's identifier.
     pub request_id: &'r str,
-    /// True when the request came over TLS.
-    pub encrypted: bool,
+    /// True where the answer pins its host to HTTPS.
+    pub hsts: bool,
     /// What the route adds to its answers: headers about other origins, and its own.
     pub also: &'r [(HeaderName, HeaderValue)],
 }
@@ -159,7 +159,7 @@ fn head(status: StatusCode, length: usize, to: Addressee<'_>) -> Result<Response
     header.insert_header("Cache-Control", HeaderValue::from_static("no-store"))?;
     header.insert_header("X-Content-Type-Options", HeaderValue::from_static("nosniff"))?;
     header.insert_header("X-Request-Id", to.request_id)?;
-    if to.encrypted {
+    if to.hsts {
         header.insert_header("Strict-Transport-Security", HeaderValue::from_static(HSTS))?;
     }
     for (name, value) in to.also {
@@ -213,7 +213,7 @@ mod tests {
     use crate::decision::Challenge;
     use crate::request::Scheme;
 
-    const TO: Addressee<'static> = Addressee { request_id: "r1", encrypted: true, also: &[] };
+    const TO: Addressee<'static> = Addressee { request_id: "r1", hsts: true, also: &[] };
 
     fn accepts_html(accept: &'static str) -> bool {
         let mut headers = HeaderMap::new();

@@ -182,6 +182,7 @@ impl Bench {
         let down = Arc::new(AtomicBool::new(false));
         let snapshot = Snapshot {
             locks_out: false,
+            pins_https: true,
             generation: 1,
             routes: routes(),
             policies: vec![policy(guard)],

@@ -1,7 +1,7 @@
 //! What a route changes of a request's path, and of an answer's headers.
 
 use crate::all;
-use crate::common::{Config, Gateway, Recorded, Reply, Shared, Upstream};
+use crate::common::{Config, Gateway, Issuer, Recorded, Reply, Shared, Upstream};
 use serde_json::json;
 use std::sync::Arc;
 
@@ -63,4 +63,38 @@ fn headers_of_answers_are_set_in_place_of_the_upstreams() {
     assert_eq!(all(&answer, "server"), "", "it was told to go");
     let answer = scene.0.client().get("/plain", None);
     assert_eq!((all(&answer, "server").as_str(), all(&answer, "x-frame-options").as_str()), ("legacy/1.0", "ALLOWALL"));
+}
+
+#[test]
+fn https_is_pinned_unless_a_route_has_another_word_on_it() {
+    const PINNED: &str = "max-age=31536000";
+    let pins = |gateway: &Gateway, path: &str| {
+        let answer = gateway.client().get(path, None);
+        (answer.status, all(&answer, "strict-transport-security"))
+    };
+    let silent = &scene().0;
+    for (path, status) in [("/plain", 200), ("/orders/1", 200), ("/nowhere", 404), ("/a//b", 400)] {
+        assert_eq!(pins(silent, path), (status, PINNED.to_owned()), "{path}");
+    }
+    let upstream = Upstream::start_with(|_: &Recorded| Reply::json(200, &json!({})));
+    let route = |name: &str, access: &str, headers: &str| {
+        format!("name: {name}\nmatch: {{ path: /{name} }}\nupstream: legacy\naccess: {access}\n{headers}")
+    };
+    let gateway = Config::new()
+        .upstream("legacy", &upstream)
+        .issuer(&Issuer::new("corp", "ES256"))
+        .route(&route("short", "public", "response_headers: { Strict-Transport-Security: max-age=300 }"))
+        .route(&route("refused", "{ issuers: [corp] }", "response_headers: { strict-transport-security: \"\" }"))
+        .route(&route("plain", "public", ""))
+        .start();
+    for (path, status, pinned) in [
+        ("/short", 200, "max-age=300"),
+        ("/refused", 401, ""),
+        ("/plain", 200, PINNED),
+        ("/nowhere", 404, ""),
+        ("/a//b", 400, ""),
+        ("/.tollgate/healthz", 200, ""),
+    ] {
+        assert_eq!(pins(&gateway, path), (status, pinned.to_owned()), "{path}");
+    }
 }

@@ -37,6 +37,8 @@ pub struct Route {
     /// The path the upstream sees. Default: the one that was matched.
     pub rewrite: Option<Rewrite>,
     /// Headers of every answer of the route, in place of the upstream's; an empty value takes the upstream's away.
+    /// `Strict-Transport-Security` is `max-age=31536000` unless it stands here or comes from the upstream; an empty value
+    /// leaves it out. Once any route writes it, answers that belong to no route have none.
     #[schemars(extend("x-keys" = {"x-is": "a header name", "x-write": "letters, digits and `-`, such as `X-Frame-Options`"}))]
     pub response_headers: Option<BTreeMap<HeaderName, String>>,
     /// Whether WebSockets, event streams and gRPC calls may outlive the token that opened them; a revocation ends them
