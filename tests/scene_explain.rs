@@ -287,6 +287,20 @@ fn reasons_that_need_other_headers_agree_too() {
 }
 
 #[test]
+fn a_question_with_more_headers_than_any_request_is_refused() {
+    let scene = scene();
+    let asked = |count: usize| {
+        // Three hexadecimal digits and one of sixteen letters: short, so that they fit into one body.
+        let name = |number: usize| format!("{}{:03x}", char::from(b'g' + (number >> 12) as u8), number & 0xfff);
+        let headers: serde_json::Map<_, _> = (0..count).map(|number| (name(number), json!(""))).collect();
+        json!({ "url": "https://api.example.test/plain", "headers": headers })
+    };
+    let refused = scene.gateway.admin().post("/api/explain", &asked(24_577));
+    assert_eq!((refused.status, refused.json()["detail"].as_str()), (400, Some("at most 100 headers")));
+    scene.gateway.admin().explain(&asked(100));
+}
+
+#[test]
 fn a_lost_store_is_explained_as_it_is_answered() {
     let redis = Redis::start();
     let (issuer, upstream) = (Issuer::new("corp", "ES256"), Upstream::start());

@@ -6,6 +6,7 @@ use super::url::Url;
 use crate::clock::UnixTime;
 use crate::decision::{Denial, Memory, Permit, Snapshot, Trace, decide, redirect};
 use crate::observe::Observer;
+use crate::request::framing::MAX_FIELDS;
 use crate::request::{Facts, TransportFacts};
 use crate::telemetry::Outcome;
 use crate::upstream::{Origin, Outgoing};
@@ -103,6 +104,9 @@ pub enum ExplainError {
     /// A header is none, or names the token a second time.
     #[error("a header has a name or a value that HTTP does not allow")]
     BadHeader,
+    /// More headers than a request may have.
+    #[error("at most {MAX_FIELDS} headers")]
+    TooManyHeaders,
     /// The certificate can't be read.
     #[error("client_certificate is not a PEM certificate")]
     BadCertificate,
@@ -182,6 +186,9 @@ impl<'r> Asked<'r> {
 }
 
 fn headers(request: &ExplainRequest) -> Result<HeaderMap, ExplainError> {
+    if request.headers.len() > MAX_FIELDS {
+        return Err(ExplainError::TooManyHeaders);
+    }
     let mut headers = HeaderMap::with_capacity(request.headers.len() + 1);
     for (name, value) in &request.headers {
         let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| ExplainError::BadHeader)?;

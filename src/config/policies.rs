@@ -74,12 +74,12 @@ fn guarded(guard: &Guard, loaded: &Loaded) -> Vec<String> {
         guard.issuers.iter().filter_map(|id| loaded.issuers.profile(*id)).map(AsRef::as_ref).collect();
     let fetched =
         |profile: &IssuerProfile| loaded.remote_keys.iter().find(|(follower, _)| follower.name == profile.name);
-    let source = |profile: &IssuerProfile| fetched(profile).map(|(_, keys)| keys.source().as_str());
+    let source = |profile: &IssuerProfile| fetched(profile).map(|(_, keys)| keys.source().shown());
     let mut lines: Vec<String> = match guard.mode {
         Mode::Enforce => Vec::new(),
         Mode::Report => vec!["mode: report, nobody is refused and nobody is told to the upstream".to_owned()],
     };
-    lines.extend(profiles.iter().map(|profile| format!("believes: {}", believed(profile, source(profile)))));
+    lines.extend(profiles.iter().map(|profile| format!("believes: {}", believed(profile, source(profile).as_deref()))));
     let audiences = if guard.audiences.is_empty() {
         let mut all: Vec<&str> = profiles.iter().flat_map(|profile| &profile.audiences).map(String::as_str).collect();
         all.sort_unstable();

@@ -13,7 +13,7 @@ use std::sync::Arc;
 const MAX_SOURCE: usize = 1024;
 /// The longest array or object that a condition sees: what a macro loops over is chosen by the token's maker.
 const MAX_ITEMS: usize = 256;
-/// How deeply brackets may nest. The parser recurses some fourteen calls a bracket: 185 KiB of stack without
+/// How deeply brackets and choices may nest. The parser recurses some fourteen calls a bracket: 185 KiB of stack without
 /// optimisation, 8 KiB with it. A thread has 2 MiB.
 const MAX_NESTING: usize = 8;
 /// How many operations may stand in one another, brackets or not: `a + b + c` is two. Evaluation recurses too, 39 KiB of
@@ -53,7 +53,7 @@ impl fmt::Debug for Condition {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ConditionError {
     /// Longer than 1 KiB, or nested too deeply.
-    #[error("is too large: at most 1 KiB, with brackets nested at most {MAX_NESTING} deep")]
+    #[error("is too large: at most 1 KiB, with brackets and choices (`?`) nested at most {MAX_NESTING} deep")]
     TooLarge,
     /// Too many operations in one another.
     #[error("has more than {MAX_DEPTH} operations in one another")]
@@ -202,17 +202,20 @@ fn entry_children(entry: &EntryExpr) -> Vec<&IdedExpr> {
     }
 }
 
-/// The deepest nesting of brackets and unary operators, counted without regard to string literals: too much is
-/// refused either way.
+/// The deepest nesting of brackets, choices and unary operators. Brackets are counted without regard to string literals:
+/// too much is refused either way.
 fn nesting(source: &str) -> usize {
-    let (mut depth, mut deepest, mut unary) = (0_usize, 0, 0);
+    let (mut depth, mut deepest, mut unary, mut quote) = (0_usize, 0, 0, None);
     for byte in source.bytes() {
         match byte {
             b'(' | b'[' | b'{' => depth += 1,
             b')' | b']' | b'}' => depth = depth.saturating_sub(1),
+            b'\'' | b'"' if quote.is_none_or(|open| open == byte) => quote = quote.xor(Some(byte)),
+            // What stands behind a choice is read inside it, and nothing closes it. In patterns it is no choice.
+            b'?' if quote.is_none() => depth += 1,
             _ => {}
         }
-        unary = if matches!(byte, b'!' | b'-' | b'?') { unary + 1 } else { 0 };
+        unary = if matches!(byte, b'!' | b'-') { unary + 1 } else { 0 };
         deepest = deepest.max(depth + unary);
     }
     deepest
@@ -318,6 +321,23 @@ mod tests {
             let held = worker.spawn(move || holds(&condition, r#"{"a":[1]}"#)).unwrap().join().unwrap();
             assert_eq!(held, expected);
         }
+    }
+
+    #[test]
+    fn a_long_chain_is_refused_on_the_stack_of_a_worker() {
+        for (condition, fault) in [
+            (format!("1{} > 0", "+1".repeat(500)), ConditionError::TooDeep),
+            (format!("claims{}", ".a".repeat(500)), ConditionError::TooDeep),
+            (format!("claims{}", "[0]".repeat(330)), ConditionError::TooDeep),
+            (format!("claims{}", ".a()".repeat(250)), ConditionError::TooDeep),
+            (format!("{}(((((((true)))))))", "1?1:".repeat(85)), ConditionError::TooLarge),
+        ] {
+            let worker = std::thread::Builder::new().stack_size(2 << 20);
+            let refused = worker.spawn(move || Condition::compile(&condition).err()).unwrap().join().unwrap();
+            assert_eq!(refused, Some(fault));
+        }
+        let pattern = r#"claims.a.matches("^(?i)(a?b?)?c?d?e?f?g?h?$")"#;
+        assert!(Condition::compile(pattern).is_ok() && Condition::compile("true ? 1 == 1 : false").is_ok());
     }
 
     #[test]

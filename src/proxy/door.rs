@@ -13,7 +13,7 @@ use super::{Shared, record, request_id, respond};
 use crate::clock::Stopwatch;
 use crate::decision::{Denial, Reason};
 use crate::request::chunks::Chunks;
-use crate::request::framing::{self, Body, HeadFault, HeadLimits};
+use crate::request::framing::{self, Body, HeadFault, HeadLimits, MAX_FIELDS};
 use crate::tls::Handshake;
 use async_trait::async_trait;
 use bytes::{Buf as _, BytesMut};
@@ -34,8 +34,6 @@ use tokio::time::timeout;
 
 /// The longest request line. RFC 9112 §3 asks for 8000 bytes at least.
 pub(super) const MAX_LINE: usize = 8 * 1024;
-/// The most fields of one head.
-pub(super) const MAX_FIELDS: usize = 100;
 /// What is read at once of a head; most fit.
 const READ: usize = 4096;
 /// How long an answer to a faulty head may take to be sent, and how long and how much is read afterwards, so that the

@@ -1,11 +1,12 @@
 //! From the engine's session to plain facts, and the faults of framing that end a connection.
 
 use super::ListenerSettings;
-use super::door::{MAX_FIELDS, MAX_LINE};
+use super::door::MAX_LINE;
 use crate::authn::mtls::{self, CertificateDigest};
 use crate::clock::UnixTime;
 use crate::decision::Reason;
 use crate::request::forwarded::{self, Told};
+use crate::request::framing::MAX_FIELDS;
 use crate::request::{Authority, Facts, RequestId, TransportFacts, UriScheme};
 use crate::tls::Handshake;
 use http::{HeaderMap, Method, header};

@@ -8,6 +8,9 @@
 use super::Authority;
 use memchr::{memchr, memchr_iter};
 
+/// The most fields of one head.
+pub const MAX_FIELDS: usize = 100;
+
 /// How large a head may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HeadLimits {

@@ -98,8 +98,8 @@ pub struct AccessRules {
     pub audiences: Option<List<Line>>,
     /// The scopes a token must have, all of them.
     pub scopes: Option<List<Scope>>,
-    /// A condition in CEL over `claims`, `request` and `path`, at most 1 KiB, with brackets at most 8 deep and 32
-    /// operations in one another; an error counts as false.
+    /// A condition in CEL over `claims`, `request` and `path`, at most 1 KiB, with brackets and choices at most 8 deep
+    /// and 32 operations in one another; an error counts as false.
     #[schemars(extend("x-is" = "a condition", "x-write" = "a CEL expression of at most 1 KiB",
         "pattern" = r"^[^\x00-\x08\x0b-\x1f\x7f]+$", "maxLength" = 1024))]
     pub when: Option<String>,

@@ -4,7 +4,7 @@ use super::scalar;
 use super::{Entry, Kind, MAX_BYTES, MAX_DEPTH, Node};
 use crate::config::path::{Path, Segment, UNSHOWN};
 use crate::config::words;
-use saphyr_parser::{Event, Parser, ScalarStyle, Span};
+use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span};
 use serde_json::Value;
 use std::collections::HashSet;
 
@@ -55,12 +55,32 @@ struct Key {
     text: String,
     line: usize,
     keep: bool,
-    secret: bool,
+    doubt: Doubt,
+}
+
+/// What makes a key look like a piece of a secret.
+#[derive(Clone, Copy, Default)]
+struct Doubt {
+    /// It has what no key has.
+    odd: bool,
+    /// It is no word that is known where it stands.
+    unknown: bool,
+    /// It stands behind something else on its line, as only in braces.
+    behind: bool,
+}
+
+impl Doubt {
+    /// True if the key, whose value has come, must not be shown. The first one in its braces stands behind no comma.
+    fn remains(self, first: bool, value: &Node) -> bool {
+        let empty = value.kind == Kind::Scalar(Value::Null);
+        self.odd || (self.unknown && (empty || (self.behind && !first)))
+    }
 }
 
 impl Key {
+    /// The key as a note may show it, which comes before its value.
     fn shown(&self) -> &str {
-        if self.secret { UNSHOWN } else { &self.text }
+        if self.doubt.odd || (self.doubt.unknown && self.doubt.behind) { UNSHOWN } else { &self.text }
     }
 }
 
@@ -85,10 +105,9 @@ impl Builder {
                     self.take(event, span.start.line().max(1));
                     self.text_line = last_line.unwrap_or(self.text_line);
                 }
-                // The parser's own words name the grammar rule, never the text: they are safe to repeat.
                 Err(error) => self.stop(
                     error.marker().line().max(1),
-                    &format!("is not valid YAML ({})", error.info().replace(['\n', '\r'], " ")),
+                    &format!("is not valid YAML ({})", rule_of(&error)),
                     "check indentation, quotes and brackets from here on",
                 ),
             }
@@ -146,13 +165,13 @@ impl Builder {
 
     fn scalar(&mut self, text: &str, style: ScalarStyle, line: usize) {
         if self.awaits_key() {
-            return self.key(text, line);
+            return self.key(text, style, line);
         }
         let value = if style == ScalarStyle::Plain { scalar::resolve(text) } else { Value::String(text.to_owned()) };
         self.add(Node { line, kind: Kind::Scalar(value) });
     }
 
-    fn key(&mut self, text: &str, line: usize) {
+    fn key(&mut self, text: &str, style: ScalarStyle, line: usize) {
         if text == "<<" {
             self.note(line, "is a YAML merge key (`<<`)", "write the keys out, or use `defaults`");
             return self.refuse_key(line);
@@ -162,9 +181,9 @@ impl Builder {
             Some(Open::Map { seen, .. }) => seen.insert(folded),
             _ => true,
         };
-        let secret = self.may_be_of_a_secret(text, line);
+        let doubt = self.doubt(text, style, line);
         if let Some(Open::Map { key, .. }) = self.open.last_mut() {
-            *key = Some(Key { text: text.to_owned(), line, keep: fresh, secret });
+            *key = Some(Key { text: text.to_owned(), line, keep: fresh, doubt });
         }
         if !fresh {
             self.note(line, "is written twice in one mapping", "keep one of the two");
@@ -192,15 +211,17 @@ impl Builder {
     /// What is no key at all takes its value with it.
     fn refuse_key(&mut self, line: usize) {
         if let Some(Open::Map { key, .. }) = self.open.last_mut() {
-            *key = Some(Key { text: String::new(), line, keep: false, secret: false });
+            *key = Some(Key { text: String::new(), line, keep: false, doubt: Doubt::default() });
         }
     }
 
-    /// True if the key `text` is none, and stands behind something else on its line, as only in braces, or looks like
-    /// a key and its value in one.
-    fn may_be_of_a_secret(&self, text: &str, line: usize) -> bool {
-        let free = self.keys_around().next().is_some_and(words::names_freely);
-        !free && (words::is_odd(text) || (line == self.text_line && !words::is_key(text)))
+    fn doubt(&self, text: &str, style: ScalarStyle, line: usize) -> Doubt {
+        if self.keys_around().next().is_some_and(words::names_freely) {
+            return Doubt::default();
+        }
+        // What stands in quotes is no rest of something that was not quoted.
+        let behind = line == self.text_line && style == ScalarStyle::Plain;
+        Doubt { odd: words::is_odd(text), unknown: !words::is_key(text), behind }
     }
 
     fn enter(&mut self, line: usize, open: Open) {
@@ -229,10 +250,8 @@ impl Builder {
             None => self.root = Some(node),
             Some(Open::List { items, .. }) => items.push(node),
             Some(Open::Map { entries, key, seen, .. }) => {
-                if let Some(Key { text, line, keep: true, secret }) = key.take() {
-                    // The first key in braces that were closed stands behind no comma; with a value, it is a key.
-                    let behind_a_comma = seen.len() > 1 || node.kind == Kind::Scalar(Value::Null);
-                    let secret = secret && (behind_a_comma || words::is_odd(&text));
+                if let Some(Key { text, line, keep: true, doubt }) = key.take() {
+                    let secret = doubt.remains(seen.len() == 1, &node);
                     entries.push(Entry { key: text, line, secret, node });
                 }
             }
@@ -270,6 +289,13 @@ impl Builder {
         let root = self.root.unwrap_or(Node { line: 1, kind: Kind::Scalar(Value::Null) });
         (Tree { root, complete }, notes)
     }
+}
+
+/// The rule of YAML that was broken, in the parser's words. They name no text but one character, which is left out: it may
+/// be a secret's first.
+fn rule_of(error: &ScanError) -> String {
+    let rule = error.info().split('`').next().unwrap_or_default();
+    rule.trim_end_matches([':', ' ']).replace(['\n', '\r'], " ")
 }
 
 /// The line on which a key or value ends. What is absent ends nowhere, and a block ends where it began, for its end lies

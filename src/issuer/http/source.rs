@@ -64,6 +64,13 @@ impl KeySource {
         self.issuer.as_deref().unwrap_or(self.url.as_str())
     }
 
+    /// The configured URL as it may be shown: a query may hold a key.
+    #[must_use]
+    pub fn shown(&self) -> String {
+        let url = self.as_str();
+        url.split_once('?').map_or_else(|| url.to_owned(), |(before, _)| format!("{before}?..."))
+    }
+
     /// The exact issuer whose metadata names the keys.
     pub(super) fn issuer(&self) -> Option<&str> {
         self.issuer.as_deref()
@@ -284,6 +291,14 @@ mod tests {
         }
         let bare = KeySource::discovery("https://idp.example.com").unwrap();
         assert_eq!(bare.metadata_urls()[1].as_str(), "https://idp.example.com/.well-known/oauth-authorization-server");
+    }
+
+    #[test]
+    fn a_query_is_asked_for_and_never_shown() {
+        let source = KeySource::jwks("https://keys.example.com/keys?code=hunter2").unwrap();
+        assert_eq!(source.keys_url().unwrap().query(), Some("code=hunter2"));
+        assert_eq!(source.shown(), "https://keys.example.com/keys?...");
+        assert_eq!(KeySource::jwks("https://keys.example.com/keys").unwrap().shown(), "https://keys.example.com/keys");
     }
 
     #[test]

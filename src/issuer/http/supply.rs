@@ -255,7 +255,7 @@ impl Supply {
         let state = self.lock();
         let line = |profile: &Arc<IssuerProfile>| super::IssuerStatus {
             issuer: Arc::clone(&profile.name),
-            source: self.source.as_str().to_owned(),
+            source: self.source.shown(),
             keys: profile.keys.verification(now).map_or(0, |snapshot| snapshot.set.len()),
             skipped: state.held.as_ref().map_or(0, |held| held.set.skipped()),
             generation: state.held.as_ref().map_or(0, |held| held.generation),
@@ -309,7 +309,7 @@ impl State {
     }
 
     fn report(&self, result: FetchResult, error: Option<&str>, source: &KeySource, now: UnixTime) {
-        let (names, source) = (self.names(), source.as_str());
+        let (names, source) = (self.names(), source.shown());
         let held = self.held.as_ref().map_or(0, |held| held.set.len());
         match (error, self.refresh.fetched_at()) {
             (None, _) if result == FetchResult::Changed => log::info!("{held} keys for {names} from {source}"),

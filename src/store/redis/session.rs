@@ -154,7 +154,7 @@ impl Session {
         if !facts.primary || facts.run != self.run {
             return Err(OpenError::NotPrimary);
         }
-        self.note(inner, &facts, before.as_millis().midpoint(wall.as_millis()) - store_time.as_millis());
+        self.note(inner, &facts, before.as_millis().midpoint(wall.as_millis()).saturating_sub(store_time.as_millis()));
         let moved = facts.replication != known || facts.evicted_keys != self.evicted.load(Ordering::Relaxed);
         if looked_at.len() < groups.len() && (moved || !odd.is_empty()) {
             odd = ask(&mut lane, inner, groups).await?.2;
