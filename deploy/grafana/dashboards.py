@@ -170,6 +170,7 @@ HEALTH = dashboard(
         "Listeners": [
             lines("Days until certificates expire", "Which certificate has to be renewed?", {"{{name}}": f"min by (name) ({gauge('certificate_expiry_timestamp_seconds')} - time()) / 86400"}, "d"),
             lines("TLS handshakes", "How do handshakes end?", {"{{version}} {{result}}": rate("tls_handshakes_total", "version, result")}, "ops", stacked=True),
+            lines("Cut and unheard", "What ended before a request could tell of it?", {"cut: {{why}}": rate("connections_cut_total", "why"), "unheard over HTTP/2": rate("http2_unheard_requests_total")}, "ops"),
             lines("Connections and tunnels", "What is open?", {"{{listener}}": f"sum by (listener) ({gauge('connections')})", "tunnels {{route}}": f"sum by (route) ({gauge('tunnels')})"}),
         ],
         "Audit log, traces, log": [

@@ -35,7 +35,8 @@
 //!
 //! **Behind a balancer.** With `proxy_protocol: true` every connection of the listener must begin with a PROXY header, and
 //! come from `trusted_proxies`; any other is closed. `tls_handshakes_total{version="none",result="refused"}` counts those,
-//! and connections for which there was no place.
+//! and connections for which there was no place. Who begins a head and does not go on within `header_timeout`, over HTTP/2
+//! too, is cut and counted by `connections_cut_total`.
 //!
 //! **Reloading.** SIGHUP, `POST /api/reload`, or just the change of a file: `gateway.yaml`, what it includes, and every
 //! key, certificate and secret it names, a swapped Kubernetes volume too. The new configuration is built and checked

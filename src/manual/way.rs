@@ -8,7 +8,10 @@
 //! 1. **Framing and size.** A connection has its place (`proxy/places`) before its handshake. `proxy/door` reads the head
 //!    of each HTTP/1 request itself, in one span of time, and judges its bytes
 //!    ([`request::framing`](crate::request::framing)); so it does the chunks of a body, as they come
-//!    ([`request::chunks`](crate::request::chunks)). HTTP/2 has bounds of its own; a fragment behind its path is cut off
+//!    ([`request::chunks`](crate::request::chunks)). Over HTTP/2 the engine reads heads; what it refuses by itself – an authority that
+//!    is missing, has a user, or is not the `Host`; a header list out of all bounds; what is malformed – it answers with a
+//!    bare status or a reset, without an identifier and without a line in the log: `tollgate_http2_unheard_requests_total`
+//!    counts it. `proxy/frames` gives preface and heads their time. A fragment behind its path is cut off
 //!    before anybody here sees it. What two programs could frame differently is refused and the connection closed.
 //!    `proxy/ingress` makes [`Facts`](crate::request::Facts) of the rest.
 //! 2. **Path.** [`CanonicalPath`](crate::request::CanonicalPath): one form, or 400. The bytes that are matched are the

@@ -5,7 +5,7 @@
 //! does not pass gets an answer like every other refusal: with an identifier, a count, and a line in the log.
 
 use super::arrivals::peer_of;
-use super::hasty::{Hasty, PREFACE};
+use super::frames::{Counters, Frames};
 use super::places::Places;
 use super::vouched::Vouched;
 use super::watched::Watched;
@@ -49,6 +49,7 @@ pub(super) struct Door<A> {
     shared: Arc<Shared>,
     limits: HeadLimits,
     open: Vec<IntGauge>,
+    counters: Counters,
     places: Arc<Places>,
     /// The listener, where it speaks in the clear; with TLS it is known, and a place taken, before the handshake.
     plain: Option<usize>,
@@ -63,6 +64,10 @@ enum Head {
     /// The client is gone, silent or too slow.
     Gone,
 }
+
+/// Why connections are cut that no request tells of, as counted in `tollgate_connections_cut_total`.
+pub(super) const SLOW_HEAD: &str = "slow_head";
+pub(super) const NO_PLACE: &str = "no_place";
 
 /// How much of a head was looked at.
 #[derive(Default)]
@@ -80,17 +85,11 @@ impl<A> Door<A> {
             app: Arc::new(app),
             limits: HeadLimits { bytes: shared.settings.max_header, line: MAX_LINE, fields: MAX_FIELDS },
             open: names.map(|name| shared.metrics.connections(name)).collect(),
+            counters: Counters { slow: shared.metrics.cut(SLOW_HEAD), unheard: shared.metrics.unheard() },
             places: Arc::clone(places),
             plain,
             shared: Arc::clone(shared),
         }
-    }
-
-    /// The position of the listener in the configuration.
-    fn listener(&self, stream: &Stream) -> Option<usize> {
-        let tls = stream.get_ssl_digest();
-        let handshake = tls.and_then(|tls| tls.extension.get::<Handshake>().map(|handshake| handshake.listener));
-        handshake.or(self.plain)
     }
 
     fn vouched(&self, stream: &Stream) -> Option<Vouched> {
@@ -107,7 +106,11 @@ impl<A> Door<A> {
         if let Some(head) = self.judge(buffer, &mut seen) {
             return head;
         }
-        timeout(self.shared.settings.header_timeout, self.rest(stream, buffer, seen)).await.unwrap_or(Head::Gone)
+        let rest = timeout(self.shared.settings.header_timeout, self.rest(stream, buffer, seen)).await;
+        rest.unwrap_or_else(|_| {
+            self.counters.slow.inc();
+            Head::Gone
+        })
     }
 
     async fn rest(&self, stream: &mut Stream, buffer: &mut BytesMut, mut seen: Seen) -> Head {
@@ -208,11 +211,18 @@ impl<A: HttpServerApp + Send + Sync + 'static> ServerApp for Door<A> {
         self.places.handshakes.complete(stream.id());
         let place = self.plain.map(|_| self.places.take(peer_of(stream.get_socket_digest().as_deref())));
         if matches!(place, Some(None)) {
+            self.shared.metrics.cut(NO_PLACE).inc();
             return None;
         }
-        let _open = self.listener(&stream).and_then(|listener| self.open.get(listener)).map(Open::new);
+        let tls = stream.get_ssl_digest();
+        let handshake = tls.as_ref().and_then(|tls| tls.extension.get::<Handshake>());
+        // The position of the listener in the configuration.
+        let listener = handshake.map(|handshake| handshake.listener).or(self.plain);
+        let _open = listener.and_then(|listener| self.open.get(listener)).map(Open::new);
         if matches!(stream.selected_alpn_proto(), Some(ALPN::H2)) {
-            let watch = (Hasty::new(PREFACE, self.shared.settings.header_timeout), self.vouched(&stream));
+            let heard = handshake.map(|handshake| Arc::clone(&handshake.heard)).unwrap_or_default();
+            let frames = Frames::new(self.shared.settings.header_timeout, heard, &self.counters);
+            let watch = (frames, self.vouched(&stream));
             return ServerApp::process_new(&self.app, Box::new(Watched::new(stream, watch)), shutdown).await;
         }
         Box::pin(self.serve(stream, shutdown)).await;

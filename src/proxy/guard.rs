@@ -4,6 +4,7 @@ use super::lifeline::{self, Lifeline};
 use super::{Gateway, Shared, ingress, record, respond};
 use crate::clock::Stopwatch;
 use crate::decision::{Denial, Reason};
+use crate::tls::Handshake;
 use async_trait::async_trait;
 use http::Method;
 use pingora::apps::{HttpServerApp, HttpServerOptions, ReusedHttpStream};
@@ -12,6 +13,7 @@ use pingora::protocols::http::v2::server::H2Options;
 use pingora::proxy::HttpProxy;
 use pingora::server::ShutdownWatch;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 /// Gives each request its lifeline.
 pub(super) struct Guard {
@@ -39,6 +41,14 @@ impl Guard {
     }
 }
 
+/// Tells the watch of the connection's frames that the engine has handed this request on.
+fn note_heard(session: &ServerSession) {
+    let tls = session.digest().and_then(|digest| digest.ssl_digest.as_ref());
+    if let Some(handshake) = tls.and_then(|tls| tls.extension.get::<Handshake>()) {
+        handshake.heard.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
 #[async_trait]
 impl HttpServerApp for Guard {
     async fn process_new_http(
@@ -46,9 +56,12 @@ impl HttpServerApp for Guard {
         mut session: ServerSession,
         shutdown: &ShutdownWatch,
     ) -> Option<ReusedHttpStream> {
-        if session.is_http2() && session.req_header().method == Method::CONNECT {
-            self.refuse_connect(&mut session).await;
-            return None;
+        if session.is_http2() {
+            note_heard(&session);
+            if session.req_header().method == Method::CONNECT {
+                self.refuse_connect(&mut session).await;
+                return None;
+            }
         }
         let lifeline = Arc::new(Lifeline::default());
         // A request that is ended closes its connection, or resets its stream.

@@ -109,6 +109,7 @@ fn engine(shared: &Arc<Shared>) -> HttpProxy<Gateway> {
 #[cfg(test)]
 mod tests {
     use crate::proxy::arrivals::REFUSED;
+    use crate::proxy::door::{NO_PLACE, SLOW_HEAD};
     use crate::telemetry::METRICS;
     use crate::tls::HandshakeResult;
 
@@ -118,5 +119,12 @@ mod tests {
         let results = metric.labels.iter().find(|label| label.name == "result").and_then(|label| label.values.list());
         let known = HandshakeResult::ALL.iter().map(|result| result.label()).chain([REFUSED]);
         assert_eq!(results.unwrap(), known.collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn the_table_of_metrics_knows_why_connections_are_cut() {
+        let metric = METRICS.iter().find(|metric| metric.name == "tollgate_connections_cut_total").unwrap();
+        let reasons = metric.labels.first().and_then(|label| label.values.list());
+        assert_eq!(reasons.unwrap(), [SLOW_HEAD, NO_PLACE]);
     }
 }

@@ -18,7 +18,7 @@ pub use table::{METRICS, MetricInfo, MetricKind};
 use label::{AUDIT_RESULT, SPAN_RESULT};
 use observed::Observed;
 use prometheus::process_collector::ProcessCollector;
-use prometheus::{Encoder, IntGauge, Registry, TextEncoder};
+use prometheus::{Encoder, IntCounter, IntGauge, Registry, TextEncoder};
 use std::time::Duration;
 use table::Families;
 
@@ -96,6 +96,18 @@ impl Metrics {
     /// Counts one TLS handshake.
     pub fn handshake(&self, version: &str, result: &str) {
         self.families.tls_handshakes.with_label_values(&[version, result]).inc();
+    }
+
+    /// The connections that were cut without a request to tell of it, by `why`.
+    #[must_use]
+    pub fn cut(&self, why: &str) -> IntCounter {
+        self.families.connections_cut.with_label_values(&[why])
+    }
+
+    /// The requests over HTTP/2 that the engine kept for itself.
+    #[must_use]
+    pub fn unheard(&self) -> IntCounter {
+        self.families.http2_unheard.with_label_values::<&str>(&[])
     }
 
     /// The number of open connections of `listener`.

@@ -12,6 +12,7 @@ use pingora::listeners::{ALPN, TlsAccept};
 use pingora::tls::ext;
 use std::any::Any;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 
 /// What a connection carries along after its handshake, for every request on it.
 #[derive(Clone, Debug)]
@@ -22,6 +23,8 @@ pub struct Handshake {
     pub server_name: Option<Arc<str>>,
     /// The client's certificate, where the listener asks for one and it was verified.
     pub client_certificate: Option<Arc<PresentedCertificate>>,
+    /// How many requests of the connection have reached the gateway.
+    pub heard: Arc<AtomicUsize>,
 }
 
 /// How a handshake ended, as counted in `tollgate_tls_handshakes_total`.
@@ -185,7 +188,8 @@ impl TlsAccept for Chooser {
         let asked = self.terms.load().clients.is_some();
         let presented = asked.then(|| PresentedCertificate::of(ssl, &self.terms)).flatten();
         let client_certificate = presented.map(Arc::new);
-        Some(Arc::new(Handshake { listener: self.listener, server_name, client_certificate }))
+        let heard = Arc::default();
+        Some(Arc::new(Handshake { listener: self.listener, server_name, client_certificate, heard }))
     }
 }
 

@@ -129,6 +129,22 @@ fn a_connection_goes_on_behind_a_body_in_chunks() {
 }
 
 #[test]
+fn requests_that_the_engine_keeps_for_itself_are_counted() {
+    const REFUSED_STREAM: u32 = 7;
+    let world = World::start();
+    let unheard = || world.gateway.admin().metrics().count("tollgate_http2_unheard_requests_total", &[]);
+    // A hundred may be under way on one connection.
+    assert_eq!(http2::crowd(&world, 101).unwrap(), (201, REFUSED_STREAM));
+    // The client has gone before all of the hundred were heard.
+    let before = until("one at least is counted", || Some(unheard()).filter(|count| *count >= 1));
+    let rows = http2::rows();
+    for (name, counted) in [("an authority with a user", 1), ("a sound request", 1), ("Connection", 2)] {
+        http2::attack(&world, rows.iter().find(|row| row.name == name).unwrap()).unwrap();
+        until(name, || (unheard() == before + counted).then_some(()));
+    }
+}
+
+#[test]
 fn every_hostile_frame_is_refused_or_framed_safely() {
     let world = World::start();
     let rows = http2::rows();

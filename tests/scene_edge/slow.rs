@@ -115,6 +115,12 @@ fn sent(gateway: &Gateway, request: &str) -> SslStream<TcpStream> {
     stream
 }
 
+/// The frame that begins `POST /x/y`: three literals that name their fields by index, and one that is an index.
+fn posted(flags: u8, stream: u8) -> Vec<u8> {
+    let headers = b"\x83\x87\x04\x04/x/y\x01\x10api.example.test";
+    [&[0, 0, u8::try_from(headers.len()).unwrap(), 1, flags, 0, 0, 0, stream], &headers[..]].concat()
+}
+
 #[test]
 fn a_slow_client_is_cut_in_every_phase() {
     let (gateway, _upstream) = scene();
@@ -127,10 +133,10 @@ fn a_slow_client_is_cut_in_every_phase() {
     let hello = hello();
     let chunked = "POST /x/y HTTP/1.1\r\nHost: api.example.test\r\nTransfer-Encoding: chunked\r\n\r\n";
     let head = "POST /x/y HTTP/1.1\r\nHost: api.example.test\r\nContent-Length: 10\r\n\r\nhello";
-    // POST /x/y as HPACK: three literals that name their fields by index, and one that is an index.
-    let headers = b"\x83\x87\x04\x04/x/y\x01\x10api.example.test";
-    let posted = [PREFACE, &[0, 0, u8::try_from(headers.len()).unwrap(), 1, 4, 0, 0, 0, 1], headers].concat();
+    let [whole, begun] = [4, 0].map(|flags| [PREFACE, &posted(flags, 1)].concat());
     let data = b"\0\0\x01\0\0\0\0\0\x01y";
+    let goes_on = b"\0\0\0\x09\0\0\0\0\x01";
+    let beside = [&whole[..], &posted(0, 3)].concat();
     thread::scope(|scope| {
         scope.spawn(|| is_ended("no first message", told(b"")));
         scope.spawn(|| is_ended("half a first message", told(&hello[..hello.len() / 2])));
@@ -147,9 +153,13 @@ fn a_slow_client_is_cut_in_every_phase() {
         scope.spawn(|| is_ended("no preface", h2(gateway, b"")));
         scope.spawn(|| is_ended("half a preface", h2(gateway, &PREFACE[..10])));
         scope.spawn(|| is_ended("idle over HTTP/2", h2(gateway, PREFACE)));
-        scope.spawn(|| is_ended("no body over HTTP/2", h2(gateway, &posted)));
-        scope.spawn(|| is_ended("half a body over HTTP/2", h2(gateway, &[&posted[..], data].concat())));
-        scope.spawn(|| drip("a body over HTTP/2 byte by byte", h2(gateway, &posted), data));
+        scope.spawn(|| is_ended("half a head over HTTP/2", h2(gateway, &begun)));
+        scope.spawn(|| is_ended("half a frame over HTTP/2", h2(gateway, &begun[..PREFACE.len() + 12])));
+        scope.spawn(|| is_ended("half a head beside a body over HTTP/2", h2(gateway, &beside)));
+        scope.spawn(|| drip("a head frame by frame over HTTP/2", h2(gateway, &begun), goes_on));
+        scope.spawn(|| is_ended("no body over HTTP/2", h2(gateway, &whole)));
+        scope.spawn(|| is_ended("half a body over HTTP/2", h2(gateway, &[&whole[..], data].concat())));
+        scope.spawn(|| drip("a body over HTTP/2 byte by byte", h2(gateway, &whole), data));
     });
 }
 
@@ -194,4 +204,16 @@ fn a_request_that_is_cut_is_counted_and_logged() {
     let log = until("it is logged", || Some(gateway.log()).filter(|log| log.contains("/x/cut")));
     assert_eq!(log.matches("/x/cut").count(), 1, "{log}");
     assert_eq!(gateway.admin().metrics().count("tollgate_requests_total", &[("route", "x")]), 1);
+}
+
+#[test]
+fn heads_that_are_cut_are_counted() {
+    let (gateway, _upstream) = scene();
+    let cut = || gateway.admin().metrics().count("tollgate_connections_cut_total", &[("why", "slow_head")]);
+    is_ended("half a head", sent(&gateway, "GET /x/y HTTP/1.1\r\nHos"));
+    assert_eq!(cut(), 1);
+    is_ended("half a preface", h2(&gateway, &PREFACE[..10]));
+    until("the second is counted", || (cut() == 2).then_some(()));
+    is_ended("half a head over HTTP/2", h2(&gateway, &[PREFACE, &posted(0, 1)].concat()));
+    until("the third is counted", || (cut() == 3).then_some(()));
 }

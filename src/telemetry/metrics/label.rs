@@ -79,6 +79,8 @@ pub(super) const SPAN_RESULT: Values = Values::OneOf(|| vec!["exported", "droppe
 pub(super) const TLS_VERSION: Values = Values::OneOf(|| vec!["TLSv1.2", "TLSv1.3", "none"]);
 /// Those of `tls::HandshakeResult`, a room beside this one, and of what `proxy` turns away before; it compares them.
 pub(super) const HANDSHAKE_RESULT: Values = Values::OneOf(|| vec!["done", "unknown_name", "failed", "refused"]);
+/// Those of `proxy`, a room above this one, which compares them.
+pub(super) const CUT: Values = Values::OneOf(|| vec!["slow_head", "no_place"]);
 pub(super) const VERSION: Values = Values::OneOf(|| vec![env!("CARGO_PKG_VERSION")]);
 
 /// The kinds of a failed attempt: no connection, a broken one or a nonsensical answer, none in time.

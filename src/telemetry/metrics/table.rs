@@ -2,9 +2,9 @@
 
 use super::family::{DECISION_BUCKETS, Family, REQUEST_BUCKETS};
 use super::label::{
-    ALGORITHM, AUDIT_RESULT, CACHE_RESULT, CERTIFICATE, CLAIM_RESULT, CODE, ENDPOINT, FETCH_RESULT, HANDSHAKE_RESULT,
-    ISSUER, LIMIT, LISTENER, Label, OPERATION, OUTCOME, REASON, RELEASE_RESULT, REPLAY_MODE, ROUTE, SPAN_RESULT,
-    STORE_ERROR, TLS_VERSION, UPSTREAM, UPSTREAM_ERROR, VERSION,
+    ALGORITHM, AUDIT_RESULT, CACHE_RESULT, CERTIFICATE, CLAIM_RESULT, CODE, CUT, ENDPOINT, FETCH_RESULT,
+    HANDSHAKE_RESULT, ISSUER, LIMIT, LISTENER, Label, OPERATION, OUTCOME, REASON, RELEASE_RESULT, REPLAY_MODE, ROUTE,
+    SPAN_RESULT, STORE_ERROR, TLS_VERSION, UPSTREAM, UPSTREAM_ERROR, VERSION,
 };
 use prometheus::{GaugeVec, HistogramVec, IntCounterVec, IntGaugeVec, Registry};
 
@@ -105,6 +105,8 @@ table! {
     tls_handshakes IntCounterVec(&[]) "tls_handshakes_total" ["version" TLS_VERSION, "result" HANDSHAKE_RESULT] "TLS handshakes.";
     certificate_expiry IntGaugeVec(&[]) "certificate_expiry_timestamp_seconds" ["name" CERTIFICATE] "When the certificate for the name expires.";
     connections IntGaugeVec(&[]) "connections" ["listener" LISTENER] "Open connections.";
+    connections_cut IntCounterVec(&[]) "connections_cut_total" ["why" CUT] "Connections that were ended, and of which no request tells: a head took too long, or a plain connection found no place.";
+    http2_unheard IntCounterVec(&[]) "http2_unheard_requests_total" [] "Requests over HTTP/2 that were malformed, too many or taken back, and were answered or reset before the gateway saw them; counted when their connection ends.";
     config_generation IntGaugeVec(&[]) "config_generation" [] "The generation of the configuration.";
     config_reload IntGaugeVec(&[]) "config_last_reload_success" [] "1 when the last load of the configuration succeeded.";
     build_info IntGaugeVec(&[]) "build_info" ["version" VERSION] "Always 1.";

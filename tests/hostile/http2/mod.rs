@@ -9,6 +9,14 @@ use crate::World;
 use crate::row::Expect;
 use wire::{End, Wire};
 
+/// Begins `count` requests at once, whose bodies never come; answers which stream is reset, and the code of the error.
+pub(crate) fn crowd(world: &World, count: u32) -> std::io::Result<(u32, u32)> {
+    let mut wire = Wire::open(&world.gateway, wire::PREFACE)?;
+    let requests = (0..count).flat_map(|number| rows::begun(2 * number + 1));
+    wire.send(&wire::frame(wire::SETTINGS, 0, 0, b"").into_iter().chain(requests).collect::<Vec<_>>())?;
+    wire.first_reset()
+}
+
 /// Sends the frames of `row`, and checks what became of them.
 pub(crate) fn attack(world: &World, row: &Frames) -> Result<(), String> {
     let mut wire = Wire::open(&world.gateway, row.preface).map_err(|fault| format!("connect: {fault}"))?;

@@ -1,6 +1,8 @@
 //! The corpus over HTTP/2.
 
-use super::wire::{DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PREFACE, RST_STREAM, SETTINGS, block, frame};
+use super::wire::{
+    CONTINUATION, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PREFACE, RST_STREAM, SETTINGS, block, frame,
+};
 use crate::row::Expect::{self, Cut, Refused, Unheard};
 use crate::row::{Heard, got};
 
@@ -29,6 +31,20 @@ const NOWHERE: [(&[u8], &[u8]); 4] =
 fn row(name: &'static str, frames: Vec<u8>, expect: Expect) -> Frames {
     let settings = frame(SETTINGS, 0, 0, b"");
     Frames { name, preface: PREFACE, bytes: [settings, frames].concat(), expect }
+}
+
+/// A request without a body whose header block is too long for one frame.
+fn in_two_frames(fields: &[(&[u8], &[u8])]) -> Vec<u8> {
+    let block = block(fields);
+    let (begin, rest) = block.split_at(block.len() / 2);
+    [frame(HEADERS, END_STREAM, 1, begin), frame(CONTINUATION, END_HEADERS, 1, rest)].concat()
+}
+
+/// A request on `stream` whose body is still to come.
+pub fn begun(stream: u32) -> Vec<u8> {
+    let mut fields = WHOLE;
+    fields[0].1 = b"POST";
+    frame(HEADERS, END_HEADERS, stream, &block(&fields))
 }
 
 /// One request without a body, of exactly these fields.
@@ -109,7 +125,12 @@ fn fields() -> Vec<Frames> {
         with("an identity header with an underscore", &[(b"x_user_id", b"mallory")], absent(&["X-User-Id"])),
         with("a coding with an underscore", &[(b"transfer_encoding", b"chunked")], absent(&["Transfer-Encoding"])),
         with("too many fields", &[(&b"x"[..], &b"y"[..]); 150], Refused(431)),
-        with("too large a field", &[(b"x", &[b'y'; 17_000])], Unheard),
+        with("too large a field for its frame", &[(b"x", &[b'y'; 17_000])], Unheard),
+        row(
+            "fields too large together",
+            in_two_frames(&[&WHOLE[..], &[(&b"x"[..], &[b'y'; 7000][..]); 3]].concat()),
+            Refused(431),
+        ),
     ]
 }
 
@@ -155,7 +176,7 @@ fn bodies() -> Vec<Frames> {
         whole("a length with a sign", Some(b"+5"), b"hello", Unheard),
         whole("a length that is a list", Some(b"5, 6"), b"hello", Unheard),
         row("a body that says it is too large", post(Some(b"5000")), Refused(413)),
-        whole("a body that grows too large", None, &[b'a'; 5000], Unheard),
+        whole("a body that grows too large", None, &[b'a'; 5000], Refused(413)),
         row(
             "a body that is abandoned",
             [post(Some(b"5")), data(b"he", 0), frame(RST_STREAM, 0, 1, &[0, 0, 0, 8]), frame(GOAWAY, 0, 0, &[0; 8])]

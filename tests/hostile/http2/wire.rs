@@ -13,6 +13,7 @@ pub const HEADERS: u8 = 1;
 pub const RST_STREAM: u8 = 3;
 pub const SETTINGS: u8 = 4;
 pub const GOAWAY: u8 = 7;
+pub const CONTINUATION: u8 = 9;
 pub const END_STREAM: u8 = 1;
 pub const END_HEADERS: u8 = 4;
 
@@ -59,6 +60,15 @@ impl Wire {
                 (HEADERS, 1) => return End::Status(status(&payload)),
                 (RST_STREAM, 1) | (GOAWAY, _) => return End::Reset,
                 _ => {}
+            }
+        }
+    }
+
+    /// Reads until a stream is reset; answers which one, and the code of the error.
+    pub fn first_reset(&mut self) -> io::Result<(u32, u32)> {
+        loop {
+            if let (RST_STREAM, stream, payload) = self.frame()? {
+                return Ok((stream, u32::from_be_bytes(payload.try_into().unwrap())));
             }
         }
     }
