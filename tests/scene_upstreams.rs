@@ -350,6 +350,32 @@ fn an_upstream_sees_our_certificate_and_is_refused_below_its_lowest_version() {
     }
 }
 
+#[test]
+fn an_upstream_that_shows_no_certificate_of_its_own_hears_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let (servers, ours) = (Authority::new("Servers"), Authority::new("Ours"));
+    let files = servers.write(directory.path(), "server", &["pool.internal"]);
+    let ca = directory.path().join("ours.pem");
+    fs::write(&ca, ours.pem()).unwrap();
+    let endpoint = Endpoint::start_tls("secured", &files.chain, &files.key, &ca, "1.3");
+    for (believed, name, expected) in [
+        (&servers, "pool.internal", 200),
+        (&servers, "other.internal", 502),
+        (&Authority::new("Servers"), "pool.internal", 502),
+    ] {
+        let yaml = format!(
+            "endpoints: [\"https://{}\"]\n\
+             tls: {{ ca: servers.pem, server_name: {name}, client_certificate: {{ chain: ours.pem, key: \"file:ours.key\" }} }}",
+            endpoint.address()
+        );
+        let config = gateway(&issuer(), &yaml).file("servers.pem", believed.pem());
+        ours.write(config.directory(), "ours", &["gateway.internal"]);
+        let gateway = config.start();
+        let answer = gateway.client().get("/x", None);
+        assert_eq!(answer.status, expected, "{name}: {}", answer.text());
+    }
+}
+
 /// The system's resolver reads names from a file of the scene, by cwrap's nss_wrapper: the gateway is as it always is.
 struct Names {
     file: PathBuf,

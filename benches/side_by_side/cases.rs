@@ -110,6 +110,12 @@ fn peers(world: &World) -> Vec<Case<'_>> {
     let corp = &world.corp;
     let mut cases = vec![
         case("nginx 1.22 (checks nothing)", of_peer(&world.nginx), "/free/17", again(corp)),
+        case(
+            "nginx 1.22, auth_request to a service that says yes",
+            of_peer(&world.nginx_auth),
+            "/free/17",
+            again(corp),
+        ),
         case("Envoy 1.40, its cache: the same ES256 token", of_peer(&world.envoy_cache), "/free/17", again(corp)),
         case("Envoy 1.40: a new ES256 token each time", of_peer(&world.envoy), "/free/17", fresh(corp)),
         case("HAProxy 2.6: a new ES256 token each time", of_peer(&world.haproxy), "/free/17", fresh(corp)),

@@ -29,6 +29,7 @@ use load::Connections;
 use options::Options;
 use report::{Measured, Report};
 use std::process::ExitCode;
+use std::time::Duration;
 use usage::Usage;
 use world::World;
 
@@ -36,7 +37,7 @@ use world::World;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// How often each case has its turn at a rate.
+/// How often each case has its turn at a rate, and at half load.
 const PACED_ROUNDS: usize = 5;
 
 fn main() -> ExitCode {
@@ -68,6 +69,15 @@ fn main() -> ExitCode {
             paced(case, &options, measured);
         }
     }
+    for round in 1..=options.rounds.min(PACED_ROUNDS) {
+        eprintln!("round {round}, at half load");
+        let (bare, others) = cases.split_first_mut().expect("the measure is always there");
+        for (case, measured) in
+            others.iter_mut().zip(measured.iter_mut().skip(1)).filter(|(case, _)| case.goal.is_some())
+        {
+            half_load(bare, case, &options, measured);
+        }
+    }
     drop(cases);
     if options.smoke {
         println!("{} cases, every request was answered as expected", measured.len());
@@ -97,11 +107,24 @@ fn cost(case: &mut Case, options: &Options, measured: &mut Measured) {
 /// from the moment it was due.
 fn paced(case: &mut Case, options: &Options, measured: &mut Measured) {
     let rate = options.rate.min(measured.requests_per_second() / 2.0).max(1.0);
+    let (used, latencies) = at_rate(case, options, rate);
+    measured.add_paced(rate, used, &latencies);
+}
+
+/// Requests at half the rate that the contestant can bear, to the bare proxy and to it.
+fn half_load(bare: &mut Case, case: &mut Case, options: &Options, measured: &mut Measured) {
+    let rate = (measured.requests_per_second() / 2.0).max(1.0);
+    let (_, of_bare) = at_rate(bare, options, rate);
+    let (_, latencies) = at_rate(case, options, rate);
+    measured.add_half_load(rate, &latencies, &of_bare);
+}
+
+fn at_rate(case: &mut Case, options: &Options, rate: f64) -> (Duration, Vec<Duration>) {
     let mut connections = Connections::open(case.address, options.connections);
     let warm = case.requests(options.connections * 4);
     connections.drive(&warm, case.expected, None);
     let requests = case.requests(options.paced(rate));
     let before = Usage::of(case.pid);
     let driven = connections.drive(&requests, case.expected, Some(rate));
-    measured.add_paced(rate, Usage::of(case.pid).since(before), &driven.latencies);
+    (Usage::of(case.pid).since(before), driven.latencies)
 }

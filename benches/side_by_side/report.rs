@@ -23,8 +23,17 @@ pub struct Measured {
     rate: f64,
     /// Microseconds of CPU a request at that rate, by round.
     paced: Vec<f64>,
-    /// Milliseconds, of all rounds.
-    latencies: Vec<f64>,
+    /// Milliseconds, by round, each in order.
+    latencies: Vec<Vec<f64>>,
+    half_load: Vec<HalfLoad>,
+}
+
+/// A round at half of what the contestant can bear, and the bare proxy beside it at the same rate.
+struct HalfLoad {
+    rate: f64,
+    /// The latency, in milliseconds, that one request of a hundred exceeds.
+    p99: f64,
+    bare_p99: f64,
 }
 
 impl Measured {
@@ -32,7 +41,7 @@ impl Measured {
     pub fn of(case: &Case<'_>) -> Self {
         let Case { name, goal, foreign, .. } = case;
         let (cost, speed, paced, latencies) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        Self { name, goal: *goal, foreign: *foreign, cost, speed, rate: 0.0, paced, latencies }
+        Self { name, goal: *goal, foreign: *foreign, cost, speed, rate: 0.0, paced, latencies, half_load: Vec::new() }
     }
 
     /// One round: `requests` of them used so much CPU and took so long.
@@ -46,8 +55,13 @@ impl Measured {
     pub fn add_paced(&mut self, rate: f64, used: Duration, latencies: &[Duration]) {
         self.rate = rate;
         self.paced.push(each(used, latencies.len()));
-        self.latencies.extend(latencies.iter().map(|latency| latency.as_secs_f64() * 1e3));
-        self.latencies.sort_by(f64::total_cmp);
+        self.latencies.push(in_order(latencies));
+    }
+
+    /// One round at half load: of the contestant, and of the bare proxy at the same rate.
+    pub fn add_half_load(&mut self, rate: f64, latencies: &[Duration], bare: &[Duration]) {
+        let p99 = |latencies| percentile(&in_order(latencies), 0.99);
+        self.half_load.push(HalfLoad { rate, p99: p99(latencies), bare_p99: p99(bare) });
     }
 
     /// The median over the rounds.
@@ -65,16 +79,30 @@ impl Measured {
         ratios(&self.paced, &bare.paced)
     }
 
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        clippy::cast_precision_loss,
-        reason = "an index"
-    )]
+    /// The median over the rounds.
     fn percentile(&self, share: f64) -> f64 {
-        let at = (self.latencies.len() as f64 * share).ceil() as usize;
-        self.latencies.get(at.saturating_sub(1)).copied().unwrap_or(f64::NAN)
+        median(&self.latencies.iter().map(|round| percentile(round, share)).collect::<Vec<_>>())
     }
+
+    /// What is known of half load: the rate, both latencies, and by how much the one exceeds the other in each round.
+    fn at_half_load(&self) -> Option<(f64, f64, f64, Vec<f64>)> {
+        let of = |value: fn(&HalfLoad) -> f64| median(&self.half_load.iter().map(value).collect::<Vec<_>>());
+        let added: Vec<f64> = self.half_load.iter().map(|round| round.p99 - round.bare_p99).collect();
+        (!added.is_empty()).then(|| (of(|round| round.rate), of(|round| round.bare_p99), of(|round| round.p99), added))
+    }
+}
+
+/// In milliseconds, the least first.
+fn in_order(latencies: &[Duration]) -> Vec<f64> {
+    let mut latencies: Vec<f64> = latencies.iter().map(|latency| latency.as_secs_f64() * 1e3).collect();
+    latencies.sort_by(f64::total_cmp);
+    latencies
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "an index")]
+fn percentile(latencies: &[f64], share: f64) -> f64 {
+    let at = (latencies.len() as f64 * share).ceil() as usize;
+    latencies.get(at.saturating_sub(1)).copied().unwrap_or(f64::NAN)
 }
 
 /// Round by round, `costs` as ratios to those of the measure.
@@ -84,8 +112,10 @@ pub fn ratios(costs: &[f64], measure: &[f64]) -> Vec<f64> {
 
 /// The one in the middle, with the least and the most.
 fn spread(values: &[f64]) -> String {
-    let (least, most) =
-        (values.iter().copied().fold(f64::INFINITY, f64::min), values.iter().copied().fold(0.0, f64::max));
+    let (least, most) = (
+        values.iter().copied().fold(f64::INFINITY, f64::min),
+        values.iter().copied().fold(f64::NEG_INFINITY, f64::max),
+    );
     format!("**{:.2}** ({least:.2}–{most:.2})", median(values))
 }
 
@@ -143,6 +173,7 @@ impl Report {
                 measured.percentile(0.999),
             );
         }
+        text.push_str(&self.half_load());
         let Rest { ready_after, memory_before, memory_after } = &self.rest;
         let _ = writeln!(
             text,
@@ -153,6 +184,21 @@ impl Report {
         text
     }
 
+    /// The table of latencies at half load.
+    fn half_load(&self) -> String {
+        let mut text = String::from(
+            "\n| at half of what it can bear | requests/s | p99 of bare | p99 | added (min–max) | goal |\n\
+             |---|--:|--:|--:|--:|--:|\n",
+        );
+        for measured in &self.measured {
+            if let Some((rate, bare, p99, added)) = measured.at_half_load() {
+                let (name, added) = (measured.name, spread(&added));
+                let _ = writeln!(text, "| {name} | {rate:.0} | {bare:.2} ms | {p99:.2} ms | {added} ms | < 1 ms |");
+            }
+        }
+        text
+    }
+
     fn numbers(&self) -> Value {
         let case = |measured: &Measured| {
             let by_round = measured.ratios(self.bare());
@@ -160,6 +206,9 @@ impl Report {
                 "case": measured.name, "goal": measured.goal, "ratio": median(&by_round), "ratios": by_round,
                 "cpu_us": measured.cost, "requests_per_second": measured.speed, "rate": measured.rate,
                 "cpu_us_at_rate": measured.paced, "ratio_at_rate": median(&measured.ratios_at_rate(self.bare())),
+                "half_load": measured.at_half_load().map(|(rate, bare, p99, added)| json!({
+                    "rate": rate, "bare_p99_ms": bare, "p99_ms": p99, "added_ms": median(&added), "added_by_round_ms": added,
+                })),
                 "p50_ms": measured.percentile(0.5), "p99_ms": measured.percentile(0.99), "p999_ms": measured.percentile(0.999),
             })
         };

@@ -39,6 +39,8 @@ pub struct World {
     pub logged: Gateway,
     /// nginx, checking nothing.
     pub nginx: Peer,
+    /// nginx, asking another service that checks nothing.
+    pub nginx_auth: Peer,
     /// HAProxy.
     pub haproxy: Peer,
     /// Envoy.
@@ -108,6 +110,7 @@ impl World {
             shared,
             logged,
             nginx: peers::nginx_proxy(&place),
+            nginx_auth: peers::nginx_auth_request(&place),
             haproxy: peers::haproxy(&place, &corp),
             envoy: peers::envoy(&place, &corp, false),
             envoy_cache: peers::envoy(&place, &corp, true),

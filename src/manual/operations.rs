@@ -33,7 +33,9 @@
 //! least when they are full; those of subjects, tokens and routes are shared over Redis, and counted per process while it
 //! does not answer. Behind a balancer write `listeners[].trusted_proxies`, or all clients are one.
 //!
-//! **Behind a balancer.** With `proxy_protocol: true` every connection of the listener must begin with a PROXY header, and
+//! **Behind a balancer.** A listener that redirects knows no balancer: it hears no PROXY header, and its
+//! `trusted_proxies` would be refused, so that all connections through one count as one client there. Let the balancer
+//! redirect. On the others, with `proxy_protocol: true` every connection of the listener must begin with a PROXY header, and
 //! come from `trusted_proxies`; any other is closed. `tls_handshakes_total{version="none",result="refused"}` counts those,
 //! and connections for which there was no place. Who begins a head and does not go on within `header_timeout`, over HTTP/2
 //! too, is cut and counted by `connections_cut_total`.

@@ -110,7 +110,9 @@ impl CorsPolicy {
             headers.push((header::ACCESS_CONTROL_ALLOW_HEADERS, self.headers.clone()));
         }
         headers.push((header::ACCESS_CONTROL_MAX_AGE, self.max_age.clone()));
-        if request.get(REQUEST_PRIVATE).is_some_and(|value| value == "true") {
+        // Whoever lets any page in has not thought of pages that reach into a private network.
+        let named = self.origins != Origins::Any;
+        if named && request.get(REQUEST_PRIVATE).is_some_and(|value| value == "true") {
             headers.push((ALLOW_PRIVATE, HeaderValue::from_static("true")));
         }
         headers
@@ -199,6 +201,9 @@ mod tests {
         let headers = policy(app(), false).unwrap().preflight_headers(&request);
         assert_eq!(text(&headers, "access-control-allow-methods").as_deref(), Some("GET, POST"));
         assert_eq!(text(&headers, "access-control-allow-private-network").as_deref(), Some("true"));
+        let headers = policy(Origins::Any, false).unwrap().preflight_headers(&request);
+        assert_eq!(text(&headers, "access-control-allow-methods").as_deref(), Some("GET, POST"));
+        assert_eq!(text(&headers, "access-control-allow-private-network"), None, "no origin is named");
         request.insert(header::ORIGIN, HeaderValue::from_static("https://evil.test"));
         assert_eq!(policy(app(), false).unwrap().preflight_headers(&request).len(), 1);
     }

@@ -91,6 +91,11 @@ impl Gateway {
         Client::plain(self.config.http, HOST)
     }
 
+    /// Where it listens in the clear.
+    pub fn plain_address(&self) -> SocketAddr {
+        self.config.http
+    }
+
     /// The admin API; where there is an address for scrapers, that one.
     pub fn admin(&self) -> Admin {
         Admin::new(self.config.scraped.unwrap_or(self.config.admin))

@@ -82,6 +82,14 @@ fn a_rate_by_token_counts_each_token() {
 }
 
 #[test]
+fn a_rate_by_token_spares_the_cryptography() {
+    let (gateway, _, _upstream) = limited("limits: { rate: { per: token, requests: 2, period: 1h } }");
+    let forged = Issuer::new("corp", "ES256").token("alice");
+    assert_eq!(statuses(4, || gateway.client().get("/x", Some(&forged))), [401, 401, 429, 429]);
+    assert_eq!(gateway.admin().metrics().count("tollgate_verify_seconds_count", &[]), 2);
+}
+
+#[test]
 fn a_rate_by_route_counts_everybody() {
     let (gateway, issuer, _upstream) = limited("limits: { rate: { per: route, requests: 2, period: 1h } }");
     assert_eq!(gateway.client().get("/x", Some(&issuer.token("alice"))).status, 200);

@@ -207,6 +207,31 @@ fn a_request_that_is_cut_is_counted_and_logged() {
 }
 
 #[test]
+fn a_slow_balancer_and_a_slow_client_in_the_clear_are_cut() {
+    let upstream = Upstream::start();
+    let gateway = Config::new()
+        .upstream("echo", &upstream)
+        .route("name: x\nmatch: { path: /x }\nupstream: echo\naccess: public")
+        .listener("trusted_proxies: [127.0.0.1/32]")
+        .listener("proxy_protocol: true")
+        .block("server: { threads: 2, runtime_dir: run, drain_delay: 0s, shutdown_grace: 1s, header_timeout: 2s }")
+        .start();
+    let told = |mut socket: TcpStream, bytes: &[u8]| {
+        socket.set_read_timeout(Some(WATCHED)).unwrap();
+        socket.write_all(bytes).unwrap();
+        socket
+    };
+    let plain = || TcpStream::connect(gateway.plain_address()).unwrap();
+    thread::scope(|scope| {
+        scope.spawn(|| is_ended("no PROXY header", told(dial(&gateway), b"")));
+        scope.spawn(|| is_ended("half a PROXY header", told(dial(&gateway), b"PROXY TCP4 192.0.2.7 10.")));
+        scope.spawn(|| is_ended("half a binary PROXY header", told(dial(&gateway), b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0")));
+        scope.spawn(|| is_ended("no head in the clear", told(plain(), b"")));
+        scope.spawn(|| is_ended("half a head in the clear", told(plain(), b"GET /x HTTP/1.1\r\nHos")));
+    });
+}
+
+#[test]
 fn heads_that_are_cut_are_counted() {
     let (gateway, _upstream) = scene();
     let cut = || gateway.admin().metrics().count("tollgate_connections_cut_total", &[("why", "slow_head")]);
