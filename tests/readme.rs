@@ -177,3 +177,19 @@ fn the_figures_are_those_of_the_last_run() {
     let measured = std::fs::read_to_string(repository_file("benches/results/side_by_side.md")).unwrap();
     assert!(readme().contains(measured.trim()), "benches/side_by_side/run --save writes both");
 }
+
+#[test]
+fn the_manual_judges_the_figures_of_the_last_run() {
+    let numbers = std::fs::read_to_string(repository_file("benches/results/side_by_side.json")).unwrap();
+    let numbers: serde_json::Value = serde_json::from_str(&numbers).unwrap();
+    let page = std::fs::read_to_string(repository_file("src/manual/speed.rs")).unwrap();
+    let judged: Vec<_> = numbers["cases"].as_array().unwrap().iter().filter(|case| !case["goal"].is_null()).collect();
+    assert!(judged.len() >= 6, "{} cases with a goal", judged.len());
+    for case in judged {
+        let [ratio, goal, at_rate] = ["ratio", "goal", "ratio_at_rate"].map(|key| case[key].as_f64().unwrap());
+        let verdict = if ratio <= goal { "met" } else { "missed" };
+        let name = case["case"].as_str().unwrap().trim_start_matches("tollgate: ");
+        let row = format!("//! | {name} | {ratio:.2} | {goal} | {verdict} | {at_rate:.2} |\n");
+        assert!(page.contains(&row), "src/manual/speed.rs lacks {row}");
+    }
+}
