@@ -5,14 +5,10 @@
 
 use crate::identity::Firewall;
 use crate::identity::firewall::fold;
-use crate::request::{CanonicalPath, Facts, Host};
+use crate::request::{CanonicalPath, Facts, Host, hop};
 use cel::Value;
-use http::{HeaderMap, HeaderName, header};
+use http::{HeaderName, header};
 use std::collections::HashMap;
-
-/// Fields that speak of the connection, and go no further than the gateway (RFC 9110 §7.6.1).
-const HOP_BY_HOP: [&str; 7] =
-    ["connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"];
 
 /// The request as a condition sees it.
 #[derive(Clone, Copy, Debug)]
@@ -69,15 +65,8 @@ impl Request<'_> {
 
     fn passes(&self, name: &HeaderName) -> bool {
         let hidden = Firewall::is_credential(name.as_str()) || name == header::COOKIE;
-        let kept_here = HOP_BY_HOP.contains(&name.as_str()) || is_nominated(self.facts.headers, name);
-        !hidden && !kept_here && self.firewall.passes(name.as_str())
+        !hidden && !hop::ends_here(self.facts.headers, name) && self.firewall.passes(name.as_str())
     }
-}
-
-/// True when `Connection` names the header: whoever forwards removes it then (RFC 9110 §7.6.1).
-fn is_nominated(headers: &HeaderMap, name: &HeaderName) -> bool {
-    let is_name = |token: &[u8]| token.trim_ascii().eq_ignore_ascii_case(name.as_str().as_bytes());
-    headers.get_all(header::CONNECTION).iter().any(|value| value.as_bytes().split(|byte| *byte == b',').any(is_name))
 }
 
 #[cfg(test)]
@@ -87,7 +76,7 @@ mod tests {
     use crate::clock::UnixTime;
     use crate::jose::Claims;
     use crate::request::TransportFacts;
-    use http::{HeaderValue, Method};
+    use http::{HeaderMap, HeaderValue, Method};
     use std::net::{IpAddr, Ipv4Addr};
 
     fn holds(condition: &str, path: &str, fields: &[(&str, &[u8])]) -> bool {

@@ -3,6 +3,7 @@
 use super::context::{Context, Verdict};
 use super::{crossing, ingress, respond};
 use crate::decision::Permit;
+use crate::request::hop;
 use crate::upstream::{Origin, Outgoing, Protocol};
 use http::{HeaderMap, HeaderName, HeaderValue, Version, header, response};
 use pingora::http::{RequestHeader, ResponseHeader};
@@ -121,7 +122,7 @@ pub(super) fn finish(response: &mut ResponseHeader, request: &RequestHeader, con
     if request.version == Version::HTTP_2 {
         detach(response)?;
     }
-    for name in leaks(&response.headers, context) {
+    for name in leaks(&response.headers, context).into_iter().chain(for_us_alone(&response.headers)) {
         response.remove_header(&name);
     }
     response.insert_header("X-Request-Id", context.request_id.as_str())?;
@@ -143,6 +144,21 @@ pub(super) fn finish_trailers(trailers: &mut HeaderMap, request: &RequestHeader,
 /// What only the upstream is told, and what it tells the client all the same.
 fn leaks(headers: &HeaderMap, context: &Context) -> Vec<HeaderName> {
     headers.keys().filter(|name| context.generation.is_identity(name)).cloned().collect()
+}
+
+/// What the upstream says to the gateway alone. How the message is framed, and what becomes of the connection, is the
+/// engine's to say, whatever `Connection` names.
+fn for_us_alone(headers: &HeaderMap) -> Vec<HeaderName> {
+    const ENGINES: [HeaderName; 6] = [
+        header::CONNECTION,
+        header::CONTENT_LENGTH,
+        header::TE,
+        header::TRAILER,
+        header::TRANSFER_ENCODING,
+        header::UPGRADE,
+    ];
+    let ends_here = |name: &&HeaderName| !ENGINES.contains(name) && hop::ends_here(headers, name);
+    headers.keys().filter(ends_here).cloned().collect()
 }
 
 /// Gives `response` values of its own. Over HTTP/2 the connection's table of headers keeps what was sent for as long as the

@@ -7,6 +7,7 @@ pub mod facts;
 pub mod form;
 pub mod forwarded;
 pub mod framing;
+pub mod hop;
 pub mod path;
 pub mod proxy_protocol;
 pub mod target_uri;

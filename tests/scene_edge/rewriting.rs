@@ -66,6 +66,29 @@ fn headers_of_answers_are_set_in_place_of_the_upstreams() {
 }
 
 #[test]
+fn what_is_for_one_connection_alone_goes_no_further() {
+    let upstream = Upstream::start_with(|_: &Recorded| {
+        Reply::json(200, &json!({}))
+            .field("Connection", "X-Hop")
+            .field("X-Hop", "for the gateway")
+            .field("Keep-Alive", "timeout=5")
+            .field("Proxy-Connection", "keep-alive")
+            .field("X-End", "for the client")
+    });
+    let gateway = Config::new()
+        .upstream("legacy", &upstream)
+        .route("name: plain\nmatch: { path: /plain }\nupstream: legacy\naccess: public")
+        .start();
+    for options in [&["--http1.1"][..], &["--http2"][..]] {
+        let answer = gateway.client().curl("/plain", options);
+        assert_eq!((answer.status, all(&answer, "x-end").as_str()), (200, "for the client"), "{options:?}");
+        for name in ["x-hop", "keep-alive", "proxy-connection"] {
+            assert_eq!(all(&answer, name), "", "{name} {options:?}");
+        }
+    }
+}
+
+#[test]
 fn https_is_pinned_unless_a_route_has_another_word_on_it() {
     const PINNED: &str = "max-age=31536000";
     let pins = |gateway: &Gateway, path: &str| {
