@@ -324,55 +324,64 @@ fn name(endpoint: &Endpoint) -> String {
     common::Client::plain(endpoint.address(), "x").get("/", None).text()
 }
 
+/// Servers whose certificates are for `pool.internal`, and that want to see one of ours.
+struct Secured {
+    directory: tempfile::TempDir,
+    servers: Authority,
+    ours: Authority,
+}
+
+impl Secured {
+    fn new() -> Self {
+        Self {
+            directory: tempfile::tempdir().unwrap(),
+            servers: Authority::new("Servers"),
+            ours: Authority::new("Ours"),
+        }
+    }
+
+    fn start(&self, max_version: &str) -> Endpoint {
+        let files = self.servers.write(self.directory.path(), "server", &["pool.internal"]);
+        let ca = self.directory.path().join("ours.pem");
+        fs::write(&ca, self.ours.pem()).unwrap();
+        Endpoint::start_tls("secured", &files.chain, &files.key, &ca, max_version)
+    }
+
+    /// What a client is answered by a gateway that believes `authority`, and speaks TLS as `tls` has it.
+    fn status(&self, endpoint: &Endpoint, authority: &Authority, tls: &str) -> u16 {
+        let address = endpoint.address();
+        let yaml = format!("endpoints: [\"https://{address}\"]\ntls: {{ ca: servers.pem, {tls} }}");
+        let config = gateway(&issuer(), &yaml).file("servers.pem", authority.pem());
+        self.ours.write(config.directory(), "ours", &["gateway.internal"]);
+        config.start().client().get("/x", None).status
+    }
+}
+
+const OURS: &str = "client_certificate: { chain: ours.pem, key: \"file:ours.key\" }";
+
 #[test]
 fn an_upstream_sees_our_certificate_and_is_refused_below_its_lowest_version() {
-    let directory = tempfile::tempdir().unwrap();
-    let (servers, ours) = (Authority::new("Servers"), Authority::new("Ours"));
-    let files = servers.write(directory.path(), "server", &["pool.internal"]);
-    let ca = directory.path().join("ours.pem");
-    fs::write(&ca, ours.pem()).unwrap();
-    for (max_version, min_version, certified, expected) in
-        [("1.3", "1.3", true, 200), ("1.2", "1.2", true, 200), ("1.2", "1.3", true, 502), ("1.3", "1.2", false, 502)]
+    let secured = Secured::new();
+    for (max_version, min_version, certificate, expected) in
+        [("1.3", "1.3", OURS, 200), ("1.2", "1.2", OURS, 200), ("1.2", "1.3", OURS, 502), ("1.3", "1.2", "", 502)]
     {
-        let endpoint = Endpoint::start_tls("secured", &files.chain, &files.key, &ca, max_version);
-        let certificate =
-            if certified { ", client_certificate: { chain: ours.pem, key: \"file:ours.key\" }" } else { "" };
-        let yaml = format!(
-            "endpoints: [\"https://{}\"]\n\
-             tls: {{ ca: servers.pem, server_name: pool.internal, min_version: \"{min_version}\"{certificate} }}",
-            endpoint.address()
-        );
-        let config = gateway(&issuer(), &yaml).file("servers.pem", servers.pem());
-        ours.write(config.directory(), "ours", &["gateway.internal"]);
-        let gateway = config.start();
-        let answer = gateway.client().get("/x", None);
-        assert_eq!(answer.status, expected, "{max_version} {min_version} {certified}: {}", answer.text());
+        let tls = format!("server_name: pool.internal, min_version: \"{min_version}\", {certificate}");
+        let status = secured.status(&secured.start(max_version), &secured.servers, &tls);
+        assert_eq!(status, expected, "{max_version} {tls}");
     }
 }
 
 #[test]
 fn an_upstream_that_shows_no_certificate_of_its_own_hears_nothing() {
-    let directory = tempfile::tempdir().unwrap();
-    let (servers, ours) = (Authority::new("Servers"), Authority::new("Ours"));
-    let files = servers.write(directory.path(), "server", &["pool.internal"]);
-    let ca = directory.path().join("ours.pem");
-    fs::write(&ca, ours.pem()).unwrap();
-    let endpoint = Endpoint::start_tls("secured", &files.chain, &files.key, &ca, "1.3");
-    for (believed, name, expected) in [
-        (&servers, "pool.internal", 200),
-        (&servers, "other.internal", 502),
-        (&Authority::new("Servers"), "pool.internal", 502),
+    let secured = Secured::new();
+    let (endpoint, strangers) = (secured.start("1.3"), Authority::new("Servers"));
+    for (authority, name, expected) in [
+        (&secured.servers, "pool.internal", 200),
+        (&secured.servers, "other.internal", 502),
+        (&strangers, "pool.internal", 502),
     ] {
-        let yaml = format!(
-            "endpoints: [\"https://{}\"]\n\
-             tls: {{ ca: servers.pem, server_name: {name}, client_certificate: {{ chain: ours.pem, key: \"file:ours.key\" }} }}",
-            endpoint.address()
-        );
-        let config = gateway(&issuer(), &yaml).file("servers.pem", believed.pem());
-        ours.write(config.directory(), "ours", &["gateway.internal"]);
-        let gateway = config.start();
-        let answer = gateway.client().get("/x", None);
-        assert_eq!(answer.status, expected, "{name}: {}", answer.text());
+        let status = secured.status(&endpoint, authority, &format!("server_name: {name}, {OURS}"));
+        assert_eq!(status, expected, "{name}");
     }
 }
 

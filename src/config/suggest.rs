@@ -4,20 +4,23 @@
 #[must_use]
 pub fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
     // A slip for each three letters, at least one, at most three: more would suggest words that have nothing in common.
-    let most = (word.len() / 3).clamp(1, 3);
+    nearest_within((word.len() / 3).clamp(1, 3), word, known.iter().copied())
+}
+
+/// The one of `known` that differs from `word` by the fewest typing slips, if those are `most` or fewer.
+#[must_use]
+pub fn nearest_within<'a>(most: usize, word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let word = word.to_ascii_lowercase().replace('-', "_");
     known
-        .iter()
         .filter(|candidate| candidate.len().abs_diff(word.len()) <= most)
-        .map(|candidate| (distance(word.as_bytes(), candidate.as_bytes()), *candidate))
+        .map(|candidate| (distance(word.as_bytes(), candidate.as_bytes()), candidate))
         .filter(|(slips, _)| *slips <= most)
         .min_by_key(|(slips, _)| *slips)
         .map(|(_, candidate)| candidate)
 }
 
 /// Levenshtein's distance: letters added, dropped or exchanged.
-#[must_use]
-pub fn distance(a: &[u8], b: &[u8]) -> usize {
+fn distance(a: &[u8], b: &[u8]) -> usize {
     let mut row: Vec<usize> = (0..=b.len()).collect();
     for (i, left) in a.iter().enumerate() {
         let mut diagonal = i;

@@ -55,8 +55,7 @@ fn is_slip(text: &str) -> bool {
     if text.len() < MIN_RESEMBLING || text.bytes().any(|byte| byte.is_ascii_digit()) {
         return false;
     }
-    let text = text.to_ascii_lowercase().replace('-', "_");
-    WORDS.keys.iter().any(|key| suggest::distance(text.as_bytes(), key.as_bytes()) <= 1)
+    suggest::nearest_within(1, text, WORDS.keys.iter().map(String::as_str)).is_some()
 }
 
 /// True if `text` has what no key has: it may be a key with its value.

@@ -8,7 +8,7 @@ use super::tunnel::Tunnel;
 use super::upload::Upload;
 use crate::authn::replay::NotReplayed;
 use crate::clock::{Stopwatch, UnixTime};
-use crate::decision::{Denial, Endpoint, Permit, Reason};
+use crate::decision::{Denial, Endpoint, Permit, Reason, RoutePolicy};
 use crate::issuer::IssuerId;
 use crate::request::RequestId;
 use crate::route::RouteId;
@@ -213,6 +213,11 @@ impl Context {
     /// True when the request came over TLS.
     pub(super) fn encrypted(&self) -> bool {
         self.arrival.as_ref().is_some_and(|arrival| arrival.transport.encrypted)
+    }
+
+    /// True if an answer by the route of `policy`, or by none, pins its host to HTTPS.
+    pub(super) fn hsts(&self, policy: Option<&RoutePolicy>) -> bool {
+        self.encrypted() && self.generation.snapshot.pins_https(policy)
     }
 
     /// The route, the issuer, the outcome and the reason, for the record.

@@ -51,7 +51,6 @@ impl Gateway {
         context: &mut Context,
     ) -> Result<Result<StatusCode, Denial>> {
         let arrival = context.arrival.insert(Arrival::of(session, &self.shared.listeners, context.time));
-        let encrypted = arrival.transport.encrypted;
         if let Err(reason) = ingress::check_framing(session, self.shared.settings.max_header) {
             return Ok(Err(reason.into()));
         }
@@ -76,7 +75,7 @@ impl Gateway {
         if status == StatusCode::OK {
             limits.uncount(&counted, &REFUSED_NOTICES);
         }
-        let hsts = encrypted && context.generation.snapshot.pins_https(None);
+        let hsts = context.hsts(None);
         let to = respond::Addressee { request_id: context.request_id.as_str(), hsts, also: &[] };
         respond::acknowledge(session, status, to).await?;
         Ok(Ok(status))

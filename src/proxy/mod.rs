@@ -108,8 +108,7 @@ impl Gateway {
     /// Answers a preflight.
     async fn allow(&self, session: &mut ServerSession, context: &mut Context, preflight: Preflight) {
         let also = preflight.headers;
-        let snapshot = &context.generation.snapshot;
-        let hsts = context.encrypted() && snapshot.pins_https(snapshot.policy(preflight.route));
+        let hsts = context.hsts(context.generation.snapshot.policy(preflight.route));
         let to = respond::Addressee { request_id: context.request_id.as_str(), hsts, also: &also };
         if respond::preflight(session, to).await.is_err() {
             session.set_keepalive(None);
@@ -119,10 +118,10 @@ impl Gateway {
 
     /// Answers a request that is not forwarded, or whose forwarding failed.
     async fn refuse(&self, session: &mut ServerSession, context: &mut Context, denial: Denial) {
-        let arrival = context.arrival.get_or_insert_with(|| Arrival::of(session, &self.shared.listeners, context.time));
+        context.arrival.get_or_insert_with(|| Arrival::of(session, &self.shared.listeners, context.time));
         let policy = denial.route.and_then(|route| context.generation.snapshot.policy(route));
         let also = crossing::on_refusal(policy, session.req_header());
-        let hsts = arrival.transport.encrypted && context.generation.snapshot.pins_https(policy);
+        let hsts = context.hsts(policy);
         let to = respond::Addressee { request_id: context.request_id.as_str(), hsts, also: &also };
         if respond::refuse(session, &denial, to).await.is_err() {
             session.set_keepalive(None);
@@ -135,8 +134,8 @@ impl Gateway {
         if let Err(reason) = ingress::check_framing(session, self.shared.settings.max_header) {
             return self.refuse(session, context, reason.into()).await;
         }
-        let arrival = context.arrival.insert(Arrival::of(session, &self.shared.listeners, context.time));
-        let hsts = arrival.transport.encrypted && context.generation.snapshot.pins_https(None);
+        context.arrival = Some(Arrival::of(session, &self.shared.listeners, context.time));
+        let hsts = context.hsts(None);
         let to = respond::Addressee { request_id: context.request_id.as_str(), hsts, also: &[] };
         let status = healthz::status(self.shared.draining.load(Ordering::Acquire));
         if respond::acknowledge(session, status, to).await.is_err() {
